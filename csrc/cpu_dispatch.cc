@@ -1,0 +1,86 @@
+// Which instruction set runs: the best usable one, unless one is chosen by name.
+#include <atomic>
+#include <cstring>
+
+#include "csrc/cpu_table.h"
+
+namespace pantiny {
+
+const CpuTable& cpu_table_baseline();
+#ifdef PTN_X86
+const CpuTable& cpu_table_avx2();
+const CpuTable& cpu_table_avx512();
+#endif
+
+namespace {
+
+bool has_avx2() {
+#ifdef PTN_X86
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+  return false;
+#endif
+}
+
+bool has_avx512() {
+#ifdef PTN_X86
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+#else
+  return false;
+#endif
+}
+
+// Best first.
+template <class Visit>
+void each_usable(Visit&& visit) {
+#ifdef PTN_X86
+  if (has_avx512()) visit(cpu_table_avx512());
+  if (has_avx2()) visit(cpu_table_avx2());
+#endif
+  visit(cpu_table_baseline());
+}
+
+std::atomic<const CpuTable*> chosen{nullptr};
+
+const CpuTable& best() {
+  const CpuTable* first = nullptr;
+  each_usable([&](const CpuTable& t) { first = first ? first : &t; });
+  return *first;
+}
+
+}  // namespace
+
+const CpuTable& cpu_table() {
+  const CpuTable* t = chosen.load(std::memory_order_acquire);
+  return t ? *t : best();
+}
+
+const char* cpu_usable() {
+  static const struct Names {
+    char text[64] = "";
+    Names() {
+      each_usable([this](const CpuTable& t) {
+        if (text[0]) std::strncat(text, " ", sizeof text - std::strlen(text) - 1);
+        std::strncat(text, t.name, sizeof text - std::strlen(text) - 1);
+      });
+    }
+  } names;
+  return names.text;
+}
+
+bool cpu_choose(const char* name) {
+  if (!name || !*name || !std::strcmp(name, "auto")) {
+    chosen.store(nullptr, std::memory_order_release);
+    return true;
+  }
+  bool found = false;
+  each_usable([&](const CpuTable& t) {
+    if (std::strcmp(t.name, name)) return;
+    chosen.store(&t, std::memory_order_release);
+    found = true;
+  });
+  return found;
+}
+
+}  // namespace pantiny

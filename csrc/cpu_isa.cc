@@ -1,0 +1,28 @@
+// All CPU kernels for one instruction set. Compiled once per set with PTN_ISA defined to
+// its name; only the getter has external linkage.
+#include "csrc/cpu_table.h"
+
+// clang-format off
+#include "kernels/resample/resample_cpu.cc"
+#include "kernels/boundary/boundary_cpu.cc"
+#include "kernels/head/head_cpu.cc"
+#include "kernels/fusion/fusion_cpu.cc"
+#include "kernels/tail/tail_cpu.cc"
+#include "kernels/consistency/consistency_cpu.cc"
+// clang-format on
+
+#define PTN_TEXT_(x) #x
+#define PTN_TEXT(x) PTN_TEXT_(x)
+#define PTN_JOIN_(a, b) a##b
+#define PTN_JOIN(a, b) PTN_JOIN_(a, b)
+
+namespace pantiny {
+
+const CpuTable& PTN_JOIN(cpu_table_, PTN_ISA)() {
+  static constexpr CpuTable kTable = {PTN_TEXT(PTN_ISA), upsample_tile,  head_segment,
+                                      boundary_segment,  fusion_segment, tail_segment,
+                                      consistency_tile};
+  return kTable;
+}
+
+}  // namespace pantiny

@@ -1,0 +1,27 @@
+// What one instruction set provides. Each object exports one getter of this table.
+#pragma once
+
+#include "kernels/boundary/boundary.h"
+#include "kernels/consistency/consistency.h"
+#include "kernels/fusion/fusion.h"
+#include "kernels/head/head.h"
+#include "kernels/resample/resample.h"
+#include "kernels/tail/tail.h"
+
+namespace pantiny {
+
+struct CpuTable {
+  const char* name;
+  UpsampleFn* upsample;
+  SegmentFn* head;
+  SegmentFn* boundary;
+  SegmentFn* fusion;
+  SegmentFn* tail;
+  ConsistencyFn* consistency;
+};
+
+const CpuTable& cpu_table();        // the one in use
+const char* cpu_usable();           // names, best first
+bool cpu_choose(const char* name);  // false: unknown or unusable here
+
+}  // namespace pantiny

@@ -1,0 +1,154 @@
+/* pantiny: the C interface, the only door to the core.
+ *
+ * No function allocates, opens a file, prints, throws or starts a thread unless
+ * `threads` asks for one. All memory is the caller's: ask for a size, hand over a
+ * block of at least that size, aligned to 64 bytes. Every function returns a status.
+ *
+ * A scene is fused in passes: one per transformer block plus one. Each pass visits the
+ * rows of the PAN grid from top to bottom in bands; the passes before the last gather
+ * the attention statistics, the last writes the fused rows. The result does not depend
+ * on the band height, the tile size or the number of threads, bit for bit.
+ *
+ *     ptn_plan_bytes -> ptn_plan_create -> for pass: for band: ptn_plan_input_rows,
+ *     read those rows, ptn_plan_run
+ */
+#ifndef PANTINY_H_
+#define PANTINY_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PTN_ABI_VERSION 1
+#define PTN_MAX_BANDS 8 /* bands of one network */
+#define PTN_BLOCK 64    /* statistics are summed over blocks of this many pixels squared */
+
+typedef enum ptn_status {
+  PTN_OK = 0,
+  PTN_ERR_ARGUMENT = 1,    /* a null pointer or a number out of range */
+  PTN_ERR_SHAPE = 2,       /* a tensor is missing or has the wrong shape */
+  PTN_ERR_WORKSPACE = 3,   /* the memory block is too small or not aligned to 64 bytes */
+  PTN_ERR_ORDER = 4,       /* passes or bands out of order */
+  PTN_ERR_ROWS = 5,        /* the input does not hold the rows asked for */
+  PTN_ERR_UNSUPPORTED = 6, /* an architecture this core cannot run */
+  PTN_ERR_ISA = 7          /* the instruction set asked for cannot run here */
+} ptn_status;
+
+typedef enum ptn_dtype { PTN_U8 = 0, PTN_U16 = 1, PTN_I16 = 2, PTN_F32 = 3 } ptn_dtype;
+
+typedef enum ptn_fusion {
+  PTN_FUSION_CONV1X1 = 0,
+  PTN_FUSION_GATED_CONV = 1,
+  PTN_FUSION_ENHANCED_CONV = 2
+} ptn_fusion;
+
+typedef enum ptn_storage {
+  PTN_KEEP = 0,     /* keep the features of the whole scene between passes, in place */
+  PTN_RECOMPUTE = 1 /* recompute them from the input in every pass: 3 times the work, no storage */
+} ptn_storage;
+
+/* Sizes of the network. */
+typedef struct ptn_arch {
+  int32_t bands;    /* K, 1..PTN_MAX_BANDS */
+  int32_t channels; /* C, even, a multiple of heads, at most 64 */
+  int32_t heads;
+  int32_t encoder_blocks; /* at least 1 */
+  int32_t body_blocks;    /* at least 1 */
+  int32_t fusion;         /* ptn_fusion */
+} ptn_arch;
+
+/* A named float32 tensor, C-contiguous; names and shapes as in the model file. */
+typedef struct ptn_tensor {
+  const char* name;
+  const float* data;
+  int64_t size; /* number of elements */
+} ptn_tensor;
+
+typedef struct ptn_model ptn_model; /* folded weights, in the caller's memory */
+typedef struct ptn_plan ptn_plan;   /* one scene, in the caller's memory */
+
+/* One scene. Lengths in pixels; rows and columns of the PAN grid unless named ms_. */
+typedef struct ptn_scene {
+  int64_t height, width;       /* PAN grid */
+  int64_t ms_height, ms_width; /* MS grid */
+  /* PAN row y has its centre at MS row (y + 0.5) * scale_y + offset_y - 0.5; likewise x. */
+  double scale_y, offset_y, scale_x, offset_x;
+  double dn_per_unit;           /* DN per network value, > 0 */
+  int32_t consistency;          /* back-projection steps, 0..8 */
+  double gains[PTN_MAX_BANDS];  /* MTF gain per band at MS Nyquist, in (0, 1) */
+  int32_t threads;              /* at least 1 */
+  int32_t storage;              /* ptn_storage */
+  int64_t tile_rows, tile_cols; /* multiples of PTN_BLOCK */
+  int64_t band_rows;            /* largest band, a multiple of PTN_BLOCK */
+} ptn_scene;
+
+/* Rows of the scene, in DN. Strides count elements. Row i of `pan` is PAN row
+ * pan_first + i; `valid` (may be null: all valid) has the same rows, 1 where a pixel is
+ * to be fused; `ms_valid` (may be null) has the rows of `ms`. Values under a zero of a
+ * mask are never used. */
+typedef struct ptn_input {
+  const void* ms;
+  int32_t ms_dtype;
+  int64_t ms_first, ms_rows, ms_band_stride, ms_row_stride, ms_col_stride;
+  const int32_t* ms_bands; /* which K bands of ms to read; null: 0..K-1 */
+  const void* pan;
+  int32_t pan_dtype;
+  int64_t pan_first, pan_rows, pan_row_stride, pan_col_stride;
+  const uint8_t* valid;
+  int64_t valid_row_stride;
+  const uint8_t* ms_valid;
+  int64_t ms_valid_row_stride;
+} ptn_input;
+
+/* Where the last pass puts its rows. Values are rounded half to even (integers) and
+ * saturated to [low, high]; pixels that are not valid become nodata, and a valid pixel
+ * that would equal a stated nodata moves to the nearest other value. */
+typedef struct ptn_output {
+  void* fused; /* first row: y0 of the call */
+  int32_t dtype;
+  int64_t band_stride, row_stride, col_stride;
+  const int32_t* bands; /* band to write each of the K bands to, -1: nowhere; null: 0..K-1 */
+  double low, high, nodata;
+  int32_t has_nodata;
+} ptn_output;
+
+/* Rows [first, last) of both grids that a band needs. */
+typedef struct ptn_rows {
+  int64_t pan_first, pan_last, ms_first, ms_last;
+} ptn_rows;
+
+int ptn_abi_version(void);
+const char* ptn_status_text(ptn_status status);
+
+/* Instruction sets compiled in and usable here, best first, separated by spaces. */
+const char* ptn_isa_usable(void);
+/* The one in use. */
+const char* ptn_isa(void);
+/* Choose by name; null or "" or "auto": the best. Not while a plan runs. */
+ptn_status ptn_isa_choose(const char* name);
+
+ptn_status ptn_model_bytes(const ptn_arch* arch, size_t* bytes);
+ptn_status ptn_model_create(const ptn_arch* arch, const ptn_tensor* tensors, int32_t count,
+                            void* memory, size_t bytes, ptn_model** model);
+
+/* Number of passes of a model: blocks + 1. */
+int32_t ptn_model_passes(const ptn_model* model);
+
+ptn_status ptn_plan_bytes(const ptn_model* model, const ptn_scene* scene, size_t* bytes);
+ptn_status ptn_plan_create(const ptn_model* model, const ptn_scene* scene, void* memory,
+                           size_t bytes, ptn_plan** plan);
+ptn_status ptn_plan_input_rows(const ptn_plan* plan, int32_t pass, int64_t y0, int64_t y1,
+                               ptn_rows* rows);
+/* Run rows [y0, y1) of a pass. y0 is where the last band of the pass ended; y1 is a
+ * multiple of PTN_BLOCK or the last row; y1 - y0 <= band_rows. `output` is read in the
+ * last pass only. */
+ptn_status ptn_plan_run(ptn_plan* plan, int32_t pass, int64_t y0, int64_t y1,
+                        const ptn_input* input, const ptn_output* output);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* PANTINY_H_ */

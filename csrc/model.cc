@@ -1,0 +1,234 @@
+#include "csrc/model.h"
+
+#include <cstdio>
+#include <cstring>
+
+namespace pantiny {
+
+namespace {
+
+// Finds tensors by name and checks their size; remembers the first failure.
+class Tensors {
+ public:
+  Tensors(const ptn_tensor* tensors, int count) : tensors_(tensors), count_(count) {}
+
+  const float* get(const char* prefix, const char* name, int64_t size) {
+    char full[96];
+    std::snprintf(full, sizeof full, "%s%s", prefix, name);
+    for (int i = 0; i < count_; ++i)
+      if (!std::strcmp(tensors_[i].name, full))
+        return tensors_[i].size == size && tensors_[i].data ? tensors_[i].data : fail();
+    return fail();
+  }
+
+  bool ok() const { return ok_; }
+
+ private:
+  const float* fail() {
+    ok_ = false;
+    return nullptr;
+  }
+
+  const ptn_tensor* tensors_;
+  int count_;
+  bool ok_ = true;
+};
+
+// out[k][i] = w[order[i]][k] * gamma[k]; bias[i] = sum_k w[order[i]][k] * beta[k].
+// Without gamma: a plain transpose.
+void pack_1x1(const float* w, int inputs, const int* order, int outputs, const float* gamma,
+              const float* beta, float* out, float* bias) {
+  for (int i = 0; i < outputs; ++i) {
+    const float* row = w + static_cast<int64_t>(order[i]) * inputs;
+    double sum = 0;
+    for (int k = 0; k < inputs; ++k) {
+      out[k * outputs + i] =
+          static_cast<float>(gamma ? static_cast<double>(row[k]) * gamma[k] : row[k]);
+      if (beta) sum += static_cast<double>(row[k]) * beta[k];
+    }
+    if (bias) bias[i] = static_cast<float>(sum);
+  }
+}
+
+void pack_depthwise(const float* w, const int* order, int planes, float* out) {
+  for (int i = 0; i < planes; ++i) std::memcpy(out + i * 9, w + order[i] * 9, 9 * sizeof(float));
+}
+
+// [outputs][inputs][9] -> [inputs * 9][outputs]
+void pack_3x3(const float* w, int inputs, int outputs, float* out) {
+  for (int o = 0; o < outputs; ++o)
+    for (int k = 0; k < inputs * 9; ++k)
+      out[k * outputs + o] = w[static_cast<int64_t>(o) * inputs * 9 + k];
+}
+
+// first, first + 1, ... (n of them), then second, second + 1, ... (n of them)
+void pair_order(int first, int second, int n, int* order) {
+  for (int i = 0; i < n; ++i) {
+    order[i] = first + i;
+    order[n + i] = second + i;
+  }
+}
+
+void fill_block(Arena& arena, const ptn_arch& a, const char* prefix, Tensors* tensors,
+                BlockWeights* out) {
+  const int channels = a.channels, c = channels / a.heads, g = channels / 2;
+  auto* v = arena.take<float>(channels * channels);
+  auto* v_bias = arena.take<float>(channels);
+  auto* v_dw = arena.take<float>(channels * 9);
+  auto* qk = arena.take<float>(2 * channels * channels);
+  auto* qk_bias = arena.take<float>(2 * channels);
+  auto* qk_dw = arena.take<float>(2 * channels * 9);
+  auto* ffn = arena.take<float>(4 * channels * channels);
+  auto* ffn_bias = arena.take<float>(4 * channels);
+  auto* ffn_dw = arena.take<float>(4 * channels * 9);
+  auto* ffn_out = arena.take<float>(2 * channels * channels);
+  auto* temperature = arena.take<float>(a.heads);
+  auto* project = arena.take<float>(channels * channels);
+  if (!tensors) return;
+
+  const float* gamma1 = tensors->get(prefix, ".norm1.weight", channels);
+  const float* beta1 = tensors->get(prefix, ".norm1.bias", channels);
+  const float* gamma2 = tensors->get(prefix, ".norm2.weight", channels);
+  const float* beta2 = tensors->get(prefix, ".norm2.bias", channels);
+  const float* w_qkv = tensors->get(prefix, ".attention.qkv.weight", 3 * channels * channels);
+  const float* w_dw = tensors->get(prefix, ".attention.qkv_dw.weight", 3 * channels * 9);
+  const float* w_project = tensors->get(prefix, ".attention.project.weight", channels * channels);
+  const float* w_temperature = tensors->get(prefix, ".attention.temperature", a.heads);
+  const float* w_expand = tensors->get(prefix, ".ffn.expand.weight", 4 * channels * channels);
+  const float* w_ffn_dw = tensors->get(prefix, ".ffn.dw.weight", 4 * channels * 9);
+  const float* w_out = tensors->get(prefix, ".ffn.project.weight", 2 * channels * channels);
+  if (!tensors->ok()) return;
+
+  int order[2 * 64];
+  for (int i = 0; i < channels; ++i) order[i] = 2 * channels + i;
+  pack_1x1(w_qkv, channels, order, channels, gamma1, beta1, v, v_bias);
+  pack_depthwise(w_dw, order, channels, v_dw);
+  for (int h = 0; h < a.heads; ++h) {
+    pair_order(h * c, channels + h * c, c, order);
+    pack_1x1(w_qkv, channels, order, 2 * c, gamma1, beta1, qk + h * channels * 2 * c,
+             qk_bias + h * 2 * c);
+    pack_depthwise(w_dw, order, 2 * c, qk_dw + h * 2 * c * 9);
+  }
+  for (int s = 0; s < 2 * channels / g; ++s) {
+    pair_order(s * g, 2 * channels + s * g, g, order);
+    pack_1x1(w_expand, channels, order, 2 * g, gamma2, beta2, ffn + s * channels * 2 * g,
+             ffn_bias + s * 2 * g);
+    pack_depthwise(w_ffn_dw, order, 2 * g, ffn_dw + s * 2 * g * 9);
+    for (int k = 0; k < g; ++k)
+      for (int o = 0; o < channels; ++o)
+        ffn_out[(s * g + k) * channels + o] = w_out[o * 2 * channels + s * g + k];
+  }
+  std::memcpy(temperature, w_temperature, a.heads * sizeof(float));
+  std::memcpy(project, w_project, channels * channels * sizeof(float));
+  *out = {v,   v_bias,   v_dw,   qk,      qk_bias,     qk_dw,
+          ffn, ffn_bias, ffn_dw, ffn_out, temperature, project};
+}
+
+void fill_fusion(Arena& arena, const ptn_arch& a, Tensors* tensors, Weights* w) {
+  const int channels = a.channels, g = channels / 2;
+  if (a.fusion == PTN_FUSION_ENHANCED_CONV) {
+    auto* fuse1 = arena.take<float>((channels + 1) * 9 * channels);
+    auto* fuse2 = arena.take<float>(channels * 9 * channels);
+    if (!tensors) return;
+    const float* w1 = tensors->get("fusion", ".conv1.weight", channels * (channels + 1) * 9);
+    const float* w2 = tensors->get("fusion", ".conv2.weight", channels * channels * 9);
+    if (!tensors->ok()) return;
+    pack_3x3(w1, channels + 1, channels, fuse1);
+    pack_3x3(w2, channels, channels, fuse2);
+    w->fuse1 = fuse1;
+    w->fuse2 = fuse2;
+    return;
+  }
+  int order[2 * 64];
+  if (a.fusion == PTN_FUSION_CONV1X1) {
+    auto* fuse1 = arena.take<float>((channels + 1) * channels);
+    if (!tensors) return;
+    const float* w1 = tensors->get("fusion", ".conv.weight", channels * (channels + 1));
+    if (!tensors->ok()) return;
+    for (int i = 0; i < channels; ++i) order[i] = i;
+    pack_1x1(w1, channels + 1, order, channels, nullptr, nullptr, fuse1, nullptr);
+    w->fuse1 = fuse1;
+    return;
+  }
+  auto* gate = arena.take<float>((channels + 1) * 2 * channels);
+  auto* gate_dw = arena.take<float>(2 * channels * 9);
+  auto* gate_out = arena.take<float>(channels * channels);
+  if (!tensors) return;
+  const float* expand = tensors->get("fusion", ".expand.weight", 2 * channels * (channels + 1));
+  const float* dw = tensors->get("fusion", ".dw.weight", 2 * channels * 9);
+  const float* project = tensors->get("fusion", ".project.weight", channels * channels);
+  if (!tensors->ok()) return;
+  for (int s = 0; s < channels / g; ++s) {
+    pair_order(s * g, channels + s * g, g, order);
+    pack_1x1(expand, channels + 1, order, 2 * g, nullptr, nullptr,
+             gate + s * (channels + 1) * 2 * g, nullptr);
+    pack_depthwise(dw, order, 2 * g, gate_dw + s * 2 * g * 9);
+    for (int k = 0; k < g; ++k)
+      for (int o = 0; o < channels; ++o)
+        gate_out[(s * g + k) * channels + o] = project[o * channels + s * g + k];
+  }
+  w->gate = gate;
+  w->gate_dw = gate_dw;
+  w->gate_out = gate_out;
+}
+
+// With tensors == nullptr only the arena is advanced.
+void lay_out(Arena& arena, const ptn_arch& a, Tensors* tensors, ptn_model** out) {
+  auto* model = arena.take<ptn_model>(1);
+  Weights w{};
+  w.arch = a;
+  auto* blocks = arena.take<BlockWeights>(w.blocks_total());
+  w.blocks = blocks;
+  const int channels = a.channels;
+  auto* head = arena.take<float>(a.bands * 9 * channels);
+  auto* refine = arena.take<float>(channels * 9 * channels);
+  auto* output = arena.take<float>(channels * 9 * a.bands);
+  for (int i = 0; i < w.blocks_total(); ++i) {
+    char prefix[32];
+    const bool body = i >= a.encoder_blocks;
+    std::snprintf(prefix, sizeof prefix, "%s.%d", body ? "body" : "encoder",
+                  body ? i - a.encoder_blocks : i);
+    fill_block(arena, a, prefix, tensors, tensors ? blocks + i : nullptr);
+  }
+  fill_fusion(arena, a, tensors, &w);
+  if (!tensors) return;
+  const float* w_head = tensors->get("head", ".weight", channels * a.bands * 9);
+  const float* w_refine = tensors->get("refine", ".weight", channels * channels * 9);
+  const float* w_output = tensors->get("output", ".weight", a.bands * channels * 9);
+  if (!tensors->ok()) return;
+  pack_3x3(w_head, a.bands, channels, head);
+  pack_3x3(w_refine, channels, channels, refine);
+  pack_3x3(w_output, channels, a.bands, output);
+  w.head = head;
+  w.refine = refine;
+  w.output = output;
+  model->weights = w;
+  *out = model;
+}
+
+}  // namespace
+
+bool arch_supported(const ptn_arch& a) {
+  return a.bands >= 1 && a.bands <= PTN_MAX_BANDS && a.channels >= 2 && a.channels <= 64 &&
+         a.channels % 2 == 0 && a.heads >= 1 && a.channels % a.heads == 0 &&
+         a.encoder_blocks >= 1 && a.encoder_blocks <= 64 && a.body_blocks >= 1 &&
+         a.body_blocks <= 64 && a.fusion >= PTN_FUSION_CONV1X1 &&
+         a.fusion <= PTN_FUSION_ENHANCED_CONV && 2 * (a.channels / a.heads) <= a.channels;
+}
+
+size_t model_bytes(const ptn_arch& arch) {
+  Arena arena;
+  lay_out(arena, arch, nullptr, nullptr);
+  return arena.used();
+}
+
+ptn_status model_fill(const ptn_arch& arch, const ptn_tensor* tensors, int count, void* memory,
+                      ptn_model** out) {
+  Arena arena(memory);
+  Tensors found(tensors, count);
+  *out = nullptr;
+  lay_out(arena, arch, &found, out);
+  return found.ok() ? PTN_OK : PTN_ERR_SHAPE;
+}
+
+}  // namespace pantiny

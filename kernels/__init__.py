@@ -1,0 +1,1 @@
+"""One folder per fused op: contract, float64 reference, kernels, shared cases."""
