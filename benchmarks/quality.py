@@ -164,7 +164,7 @@ def _table(lines: dict[str, dict[str, float]]) -> list[str]:
         lost = [
             name
             for index, name in INDICES.items()
-            if any(v[index] == best[index] for m, v in lines.items() if m in METHODS)
+            if all(v[index] != best[index] for m, v in lines.items() if m not in METHODS)
         ]
         out += ["", f"Won by a classical method: {', '.join(lost) or 'none'}."]
     return out

@@ -89,7 +89,7 @@ class Plan {
   void run(int pass, int64_t y0, int64_t y1, const py::array& ms, int64_t ms_first,
            const Bands& ms_bands, const py::array& pan, int64_t pan_first, const Mask& valid,
            const Mask& ms_valid, std::optional<py::array> out, const Bands& out_bands, double low,
-           double high, std::optional<double> nodata) {
+           double high, double fill, bool reserve) {
     ptn_input in{};
     in.ms = ms.data();
     in.ms_dtype = dtype_of(ms);
@@ -123,8 +123,8 @@ class Plan {
       o.bands = out_bands.data();
       o.low = low;
       o.high = high;
-      o.has_nodata = nodata.has_value();
-      o.nodata = nodata.value_or(0.0);
+      o.reserve_fill = reserve;
+      o.fill = fill;
     }
     ptn_status status;
     {
@@ -200,5 +200,5 @@ PYBIND11_MODULE(_core, m) {
       .def("run", &Plan::run, py::kw_only(), py::arg("pass_"), py::arg("y0"), py::arg("y1"),
            py::arg("ms"), py::arg("ms_first"), py::arg("ms_bands"), py::arg("pan"),
            py::arg("pan_first"), py::arg("valid"), py::arg("ms_valid"), py::arg("out"),
-           py::arg("out_bands"), py::arg("low"), py::arg("high"), py::arg("nodata"));
+           py::arg("out_bands"), py::arg("low"), py::arg("high"), py::arg("fill"), py::arg("reserve"));
 }

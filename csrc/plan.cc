@@ -29,8 +29,8 @@ ConsistencyScratch take_consistency(Arena& arena, const ptn_scene& s, int reach,
   c.mixed_valid = arena.take<float>(ms_rows * cols);
   c.residual = arena.take<float>(ms_rows * ms_cols);
   c.exists = arena.take<uint8_t>(ms_rows * ms_cols);
-  c.row_weights = arena.take<float>(ms_rows * 2 * radius);
-  c.col_weights = arena.take<float>(ms_cols * 2 * radius);
+  c.row_weights = arena.take<float>(ms_rows * gaussian_tap_count(radius));
+  c.col_weights = arena.take<float>(ms_cols * gaussian_tap_count(radius));
   c.row_first = arena.take<int64_t>(ms_rows);
   c.col_first = arena.take<int64_t>(ms_cols);
   c.row_taps = arena.take<CubicTaps>(rows);

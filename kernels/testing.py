@@ -211,3 +211,8 @@ def assert_within(
             f"{name}{list(at)}: {actual[at]!r}; expected {expected[at]!r}; error {error[at]:.3e} "
             f"over the bound {bound[at]:.3e}; {int((excess > 0).sum())} of {excess.size} are off"
         )
+
+
+def assert_close(actual: np.ndarray, expected: np.ndarray, rtol: float = 1e-11) -> None:
+    """Compare to ``rtol`` of the largest expected value."""
+    assert_within(actual, expected, rtol * np.abs(expected).max())

@@ -34,6 +34,8 @@ torch = pytest.importorskip("torch")
 
 from pantiny.nn.modules import PanTiny  # noqa: E402
 
+State = dict[str, Any]  # tensors by name
+
 # Ours, the authors'; applied in this order. The authors' module tree is in the net.txt of
 # each run in github.com/Zirconium233/PanTiny, checkpoints/model/.
 AUTHORS_NAMES = [
@@ -52,12 +54,12 @@ AUTHORS_NAMES = [
 ]
 
 
-def state_of(variant: str | Variant) -> dict[str, torch.Tensor]:
+def state_of(variant: str | Variant) -> State:
     torch.manual_seed(5)
     return {n: torch.randn_like(t) for n, t in PanTiny(variant).state_dict().items()}
 
 
-def authors(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def authors(state: State) -> State:
     out = {}
     for ours, tensor in state.items():
         name = ours
@@ -68,7 +70,7 @@ def authors(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def tiny() -> dict[str, torch.Tensor]:
+def tiny() -> State:
     return state_of("tiny")
 
 
@@ -82,12 +84,11 @@ def dst(tmp_path: Path) -> Path:
     return tmp_path / "out.safetensors"
 
 
-def test_the_renaming_of_this_test_is_the_published_tree(tiny: dict[str, torch.Tensor]) -> None:
-    block = (
-        "norm1.body.weight norm1.body.bias attn.temperature attn.qkv.weight "
-        "attn.qkv_dwconv.weight attn.project_out.weight norm2.body.weight norm2.body.bias "
-        "ffn.project_in.weight ffn.dwconv.weight ffn.project_out.weight"
-    ).split()
+def test_the_renaming_of_this_test_is_the_published_tree(tiny: State) -> None:
+    block = {f"norm{n}.body.{leaf}" for n in (1, 2) for leaf in ("weight", "bias")}
+    block |= {f"attn.{n}" for n in ("temperature", "qkv.weight", "qkv_dwconv.weight")}
+    block |= {"attn.project_out.weight", "ffn.project_in.weight", "ffn.dwconv.weight"}
+    block |= {"ffn.project_out.weight"}
     published = {f"{s}.{i}.{b}" for s in ("encoder", "refinement") for i in range(3) for b in block}
     published |= {"patch_embed.proj.weight", "output.weight", "advanced_refine.refine.weight"}
     published |= {"fusion_module.fusion.0.weight", "fusion_module.fusion.2.weight"}
@@ -123,16 +124,14 @@ def test_authors_checkpoint(name: str, asked: str | None, src: Path, dst: Path) 
 
 
 @pytest.mark.parametrize("key", [None, "net", "state_dict", "model"])
-def test_where_the_state_dict_lies(
-    key: str | None, tiny: dict[str, torch.Tensor], src: Path, dst: Path
-) -> None:
+def test_where_the_state_dict_lies(key: str | None, tiny: State, src: Path, dst: Path) -> None:
     state = authors(tiny)
     torch.save({key: state, "epoch": 3} if key else state, src)
     model = convert_checkpoint(src, dst)
     assert np.array_equal(model.tensors["refine.weight"], tiny["refine.weight"].numpy())
 
 
-def test_legacy_checkpoint_of_doubles(tiny: dict[str, torch.Tensor], src: Path, dst: Path) -> None:
+def test_legacy_checkpoint_of_doubles(tiny: State, src: Path, dst: Path) -> None:
     doubles = {n: t.double() for n, t in authors(tiny).items()}
     torch.save(doubles, src, _use_new_zipfile_serialization=False)
     model = convert_checkpoint(src, dst)
@@ -157,11 +156,9 @@ def test_our_training_checkpoint(src: Path, dst: Path) -> None:
         convert_checkpoint(src, dst, variant=None, contract="peak", overwrite=True)
 
 
-def test_our_names_without_recipe_need_a_contract(
-    tiny: dict[str, torch.Tensor], src: Path, dst: Path
-) -> None:
+def test_our_names_without_recipe_need_a_contract(tiny: State, src: Path, dst: Path) -> None:
     torch.save({"net": tiny}, src)
-    with pytest.raises(OptionError, match="got no recipe .* need contract='peak' or 'scene'"):
+    with pytest.raises(OptionError, match=r"got no recipe .* need contract='peak' or 'scene'"):
         convert_checkpoint(src, dst)
     assert not dst.exists()
     assert convert_checkpoint(src, dst, contract="scene").contract == "scene"
@@ -176,10 +173,10 @@ def test_other_band_count(src: Path, dst: Path) -> None:
         convert_checkpoint(src, dst, overwrite=True)
 
 
-def test_existing_output_is_kept(tiny: dict[str, torch.Tensor], src: Path, dst: Path) -> None:
+def test_existing_output_is_kept(tiny: State, src: Path, dst: Path) -> None:
     torch.save(authors(tiny), src)
     dst.write_text("mine")
-    with pytest.raises(OutputExistsError, match="out.safetensors exists; need a new path"):
+    with pytest.raises(OutputExistsError, match=r"out.safetensors exists; need a new path"):
         convert_checkpoint(src, dst)
     assert dst.read_text() == "mine"
     convert_checkpoint(src, dst, overwrite=True)
@@ -197,9 +194,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize("form", ["bare", "legacy", "zip", "inside"])
-def test_pickled_code_is_never_run(
-    form: str, tiny: dict[str, torch.Tensor], src: Path, dst: Path
-) -> None:
+def test_pickled_code_is_never_run(form: str, tiny: State, src: Path, dst: Path) -> None:
     mark = src.with_name("was-run")
     if form == "bare":
         src.write_bytes(pickle.dumps(Bomb(mark)))
@@ -280,7 +275,7 @@ def test_bad_checkpoint(
     edit: Callable[[dict[str, Any]], Any],
     kind: type[Exception],
     match: str,
-    tiny: dict[str, torch.Tensor],
+    tiny: State,
     src: Path,
     dst: Path,
 ) -> None:
@@ -302,12 +297,12 @@ def test_wrong_or_unknown_variant(src: Path, dst: Path) -> None:
     assert convert_checkpoint(src, dst, variant=odd).variant == odd
 
 
-def test_unreadable_sources(tiny: dict[str, torch.Tensor], src: Path, dst: Path) -> None:
-    with pytest.raises(ModelMissingError, match="got no such file; need a .pth file; check the"):
+def test_unreadable_sources(tiny: State, src: Path, dst: Path) -> None:
+    with pytest.raises(ModelMissingError, match=r"got no such file; need a .pth file; check the"):
         convert_checkpoint(src, dst)
     torch.save(authors(tiny), src)
     src.write_bytes(src.read_bytes()[:-100])
-    with pytest.raises(ModelTruncatedError, match="got a damaged file .*need a whole checkpoint"):
+    with pytest.raises(ModelTruncatedError, match=r"got a damaged file .*need a whole checkpoint"):
         convert_checkpoint(src, dst)
     src.write_bytes(b"")
     with pytest.raises(ModelTruncatedError, match=r"got a damaged file \(EOFError"):
@@ -319,29 +314,27 @@ def test_unreadable_sources(tiny: dict[str, torch.Tensor], src: Path, dst: Path)
     tensors = {n: t.numpy() for n, t in tiny.items()}
     parts = {"variant": "tiny", "tensors": tensors, "contract": "peak", "licence": "MIT"}
     save_model(parts, src.with_suffix(".safetensors"))
-    with pytest.raises(ModelFileError, match="got a safetensors file; .* use it as it is"):
+    with pytest.raises(ModelFileError, match=r"got a safetensors file; .* use it as it is"):
         convert_checkpoint(src.with_suffix(".safetensors"), dst)
 
 
 def test_torch_absent_or_unsafe(
-    tiny: dict[str, torch.Tensor], src: Path, dst: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: State, src: Path, dst: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.save(authors(tiny), src)
     with monkeypatch.context() as patch:
         patch.setattr(torch, "__version__", "2.5.1+cpu")
-        with pytest.raises(DependencyError, match="got torch 2.5.1.*CVE-2025-32434.*2.6 or newer"):
+        with pytest.raises(DependencyError, match=r"got torch 2.5.1.*CVE-2025-32434.*2.6 or newer"):
             convert_checkpoint(src, dst)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "torch", None)
-        with pytest.raises(DependencyError, match="torch is not installed; .* pip install"):
+        with pytest.raises(DependencyError, match=r"torch is not installed; .* pip install"):
             convert_checkpoint(src, dst)
     convert_checkpoint(src, dst)
     assert dst.exists()
 
 
-def test_conversion_is_the_same_in_any_process(
-    tiny: dict[str, torch.Tensor], src: Path, dst: Path
-) -> None:
+def test_conversion_is_the_same_in_any_process(tiny: State, src: Path, dst: Path) -> None:
     torch.save(authors(tiny), src)
     convert_checkpoint(src, dst)
     other = dst.with_name("other.safetensors")

@@ -362,9 +362,11 @@ def test_missing_file_and_name(tmp_path: Path) -> None:
         load_model(tmp_path / "none.safetensors")
     with pytest.raises(FileNotFoundError, match="got a folder; need a model file"):
         load_model(tmp_path)
-    with pytest.raises(ModelMissingError, match="'nonesuch', which is no packaged.*nonesuch.safet"):
+    with pytest.raises(
+        ModelMissingError, match=r"'nonesuch', which is no packaged.*nonesuch.safet"
+    ):
         load_model("nonesuch")
-    with pytest.raises(ModelMissingError, match="nothing there.*null byte"):
+    with pytest.raises(ModelMissingError, match=r"nothing there .*null byte"):
         load_model("a\0.safetensors")
 
 
@@ -411,12 +413,16 @@ def test_packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         model = load_model("mini")
         assert (model.name, model.sha256) == ("mini", saved.sha256)
         assert load_model("mini") is model
-        with pytest.raises(ModelMissingError, match="'huge', which is .* available: mini; use one"):
+        with pytest.raises(
+            ModelMissingError, match=r"'huge', which is .* available: mini; use one"
+        ):
             load_model("huge")
-        with pytest.raises(ModelMissingError, match="nothing there .* a packaged model: mini"):
+        with pytest.raises(ModelMissingError, match=r"nothing there .* a packaged model: mini"):
             load_model(Path("mini"))
         (tmp_path / "weights" / "bad.safetensors").write_bytes(b"")
-        with pytest.raises(ModelTruncatedError, match="packaged model 'bad': got 0 .* install pan"):
+        with pytest.raises(
+            ModelTruncatedError, match=r"packaged model 'bad': got 0 .* install pan"
+        ):
             load_model("bad")
     finally:
         weights._load_packaged.cache_clear()
@@ -484,7 +490,7 @@ def test_save_is_whole_or_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_save_needs_suffix_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="got .*net.pth; need a path ending in .safetensors"):
+    with pytest.raises(OptionError, match=r"got .*net.pth; need a path ending in .safetensors"):
         save_model(fields_of(), tmp_path / "net.pth")
     with pytest.raises(ModelFileError, match="need a folder that exists"):
         save_model(fields_of(), tmp_path / "none" / "net.safetensors")

@@ -104,15 +104,15 @@ typedef struct ptn_input {
 } ptn_input;
 
 /* Where the last pass puts its rows. Values are rounded half to even (integers) and
- * saturated to [low, high]; pixels that are not valid become nodata, and a valid pixel
- * that would equal a stated nodata moves to the nearest other value. */
+ * saturated to [low, high]; pixels that are not valid become `fill`. With `reserve_fill` a
+ * valid pixel that would equal `fill` moves to the next value. */
 typedef struct ptn_output {
   void* fused; /* first row: y0 of the call */
   int32_t dtype;
   int64_t band_stride, row_stride, col_stride;
   const int32_t* bands; /* band to write each of the K bands to, -1: nowhere; null: 0..K-1 */
-  double low, high, nodata;
-  int32_t has_nodata;
+  double low, high, fill;
+  int32_t reserve_fill;
 } ptn_output;
 
 /* Rows [first, last) of both grids that a band needs. */

@@ -8,6 +8,10 @@
 namespace pantiny {
 namespace {
 
+// A residual exists where at least half of the kernel is. A straight edge through its middle
+// leaves exactly half: a little less, so that rounding does not decide.
+constexpr float kMinCoverage = 0.5f - 1e-4f;
+
 // One band of one tile: the region is what the first step must read.
 struct Region {
   int64_t y0, y1, x0, x1;  // PAN grid, within the scene
@@ -20,14 +24,14 @@ inline Region region_of(const ConsistencyArgs& a, int margin) {
 }
 
 inline void store_pixel(const ptn_output& o, int64_t at, double dn, bool valid) {
-  double v = o.nodata;
+  double v = o.fill;
   if (valid) {
     v = dn < o.low ? o.low : dn > o.high ? o.high : dn;
     if (o.dtype != PTN_F32) {
       constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52: rounds half to even
       v = (v + kMagic) - kMagic;
-      if (o.has_nodata && v == o.nodata) v = v + 1 <= o.high ? v + 1 : v - 1;
-    } else if (o.has_nodata && static_cast<float>(v) == static_cast<float>(o.nodata)) {
+      if (o.reserve_fill && v == o.fill) v = v + 1 <= o.high ? v + 1 : v - 1;
+    } else if (o.reserve_fill && static_cast<float>(v) == static_cast<float>(o.fill)) {
       v = std::nextafter(static_cast<float>(v), static_cast<float>(o.high));
     }
   }
@@ -49,7 +53,7 @@ inline void store_pixel(const ptn_output& o, int64_t at, double dn, bool valid) 
 // mixed[i][x] = sum over a MS row's taps of plane rows; `plane` holds region rows.
 inline void mix_rows(const ConsistencyArgs& a, const Region& in, const float* plane, int64_t m0,
                      int64_t m1, float* mixed) {
-  const int taps = 2 * a.radius;
+  const int taps = gaussian_tap_count(a.radius);
   const int64_t n = in.cols();
   for (int64_t i = m0; i < m1; ++i) {
     float* out = mixed + (i - m0) * n;
@@ -65,7 +69,7 @@ inline void mix_rows(const ConsistencyArgs& a, const Region& in, const float* pl
 }
 
 inline float mix_columns(const ConsistencyArgs& a, const Region& in, const float* row, int64_t j) {
-  const int taps = 2 * a.radius;
+  const int taps = gaussian_tap_count(a.radius);
   const float* w = a.scratch.col_weights + j * taps;
   float v = 0;
   for (int s = 0; s < taps; ++s) {
@@ -82,7 +86,7 @@ inline void correct(const ConsistencyArgs& a, int band, const Region& in, const 
   int64_t m0, m1, n0, n1;
   ms_span(a.y, out.y0, out.y1, &m0, &m1);
   ms_span(a.x, out.x0, out.x1, &n0, &n1);
-  const int taps = 2 * a.radius;
+  const int taps = gaussian_tap_count(a.radius);
   const double sigma_y = gaussian_sigma(a.gains[band], a.y.scale);
   const double sigma_x = gaussian_sigma(a.gains[band], a.x.scale);
   for (int64_t i = m0; i < m1; ++i)
@@ -102,7 +106,7 @@ inline void correct(const ConsistencyArgs& a, int band, const Region& in, const 
       float degraded = mix_columns(a, in, s.mixed + (i - m0) * cols, j - n0);
       if (a.valid) {
         const float share = mix_columns(a, in, s.mixed_valid + (i - m0) * cols, j - n0);
-        exists = exists && share >= 0.5f;
+        exists = exists && share >= kMinCoverage;
         degraded = exists ? degraded / share : 0.0f;
       }
       s.residual[at] = 0.0f;

@@ -129,7 +129,6 @@ def consistency_ref(
         return fused
     valid = np.ones(shape, bool) if valid is None else valid
     known = np.ones(coarse, bool) if ms_valid is None else ms_valid
-    ms = np.where(known, ms, 0.0)
     for _ in range(steps):
         degraded, exists = degrade_masked_ref(fused, valid, coarse, gains, scale, offset)
         update = upsample_masked_ref(ms - degraded, exists & known, shape, scale, offset)

@@ -53,7 +53,10 @@ double gaussian_sigma(double gain, double scale);
 // Half the number of taps: four standard deviations of the widest band.
 int gaussian_radius(const double* gains, int bands, double scale_y, double scale_x);
 
-// 2 * radius weights of one MS sample; returns the PAN index of the first, unclamped.
+// Taps of one MS sample; those further than `radius` from its centre weigh nothing.
+static inline int gaussian_tap_count(int radius) { return 2 * radius + 2; }
+
+// Weights of one MS sample; returns the PAN index of the first, unclamped.
 int64_t gaussian_taps(const Axis& axis, int64_t index, double sigma, int radius, float* weight);
 
 }  // namespace pantiny

@@ -23,6 +23,9 @@ inline float dn_at(const void* data, int dtype, int64_t at) {
   }
 }
 
+// Bilinear weights below this are rounding, not neighbours.
+constexpr float kMinWeight = 1e-6f;
+
 // Cubic where all 16 samples exist, else bilinear over those of the nearest four that do.
 // sample(i, j) and exists(i, j) take clamped indices of the MS grid.
 template <class Sample, class Exists>
@@ -49,7 +52,7 @@ inline float interpolate_masked(const CubicTaps& y, const CubicTaps& x, int64_t 
     cubic += y.cubic[i] * line;
   }
   if (all) return cubic;
-  return weight > 0 ? linear / weight : 0.0f;
+  return weight > kMinWeight ? linear / weight : 0.0f;
 }
 
 inline void upsample_tile(const UpsampleArgs& a) {

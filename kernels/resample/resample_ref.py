@@ -54,16 +54,17 @@ def gaussian_radius(ratio: float, gains: tuple[float, ...]) -> int:
 def gaussian_taps(
     start: int, count: int, scale: float, offset: float, gain: float, radius: int
 ) -> Taps:
-    """Taps that give MS samples from PAN samples: the sensor's MTF (2 * radius taps).
+    """Taps that give MS samples from PAN samples: the sensor's MTF (2 * radius + 2 taps).
 
     The kernel is centred on the MS sample: between two PAN samples where the ratio
-    is even, on one where it is odd.
+    is even, on one where it is odd. Taps further than ``radius`` from it weigh nothing.
     """
     sigma = gaussian_sigma(gain, 1.0 / scale)
     centre = (np.arange(start, start + count) + 0.5 - offset) / scale - 0.5
-    first = np.floor(centre).astype(np.int64) - radius + 1
-    distance = centre[:, None] - (first[:, None] + np.arange(2 * radius)[None, :])
+    first = np.floor(centre).astype(np.int64) - radius
+    distance = centre[:, None] - (first[:, None] + np.arange(2 * radius + 2)[None, :])
     weight = np.exp(-0.5 * (distance / sigma) ** 2)
+    weight[np.abs(distance) > radius + 1e-6] = 0.0
     return Taps(first, weight / weight.sum(axis=1, keepdims=True))
 
 

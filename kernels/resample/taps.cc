@@ -45,15 +45,16 @@ int64_t gaussian_taps(const Axis& axis, int64_t index, double sigma, int radius,
   const double base = std::floor(centre);
   double sum = 0;
   for (int pass = 0; pass < 2; ++pass)
-    for (int i = 0; i < 2 * radius; ++i) {
-      const double d = (centre - base + radius - 1 - i) / sigma;
-      const double w = std::exp(-0.5 * d * d);
+    for (int i = 0; i < gaussian_tap_count(radius); ++i) {
+      const double d = centre - base + radius - i;
+      const double w =
+          std::fabs(d) > radius + 1e-6 ? 0 : std::exp(-0.5 * (d / sigma) * (d / sigma));
       if (pass == 0)
         sum += w;
       else
         weight[i] = static_cast<float>(w / sum);
     }
-  return static_cast<int64_t>(base) - radius + 1;
+  return static_cast<int64_t>(base) - radius;
 }
 
 }  // namespace pantiny

@@ -86,7 +86,9 @@ class Canvas:
 
     def row(self, material: str, tint: float = 0.0) -> int:
         """A new palette row: ``material``, its colour varied by about ``tint``."""
-        jitter = 1 + tint * self.rng.standard_normal() + tint / 3 * self.rng.standard_normal(5)
+        # the bands of a colour vary together, the gap between them less so
+        alone = self.rng.standard_normal(5) * (0.33, 0.33, 0.33, 0.33, 1.0)
+        jitter = 1 + tint * (self.rng.standard_normal() + alone)
         self.names.append(material)
         self.tints.append(np.clip(jitter, 0.6, 1.5))
         return len(self.names) - 1

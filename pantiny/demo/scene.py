@@ -21,7 +21,7 @@ RIVER_HALF_M = 11.0
 # DN per unit of reflectance at 11 bits: blue, green, red, nir, gap
 RESPONSE = (2500.0, 2350.0, 2150.0, 1450.0, 2000.0)
 # PAN as a mix of the band DN; the last share is light between the bands that only PAN sees
-PAN_MIX = (0.18, 0.27, 0.27, 0.08, 0.20)
+PAN_MIX = (0.15, 0.22, 0.24, 0.07, 0.32)
 
 
 @dataclass(frozen=True)

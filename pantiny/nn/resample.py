@@ -19,13 +19,13 @@ from ..kernels.resample.resample_ref import (
 @lru_cache(maxsize=256)
 def _up_matrix(n_ms: int, ratio: int) -> Tensor:
     matrix = taps_matrix(cubic_taps(0, n_ms * ratio, 1.0 / ratio), n_ms)
-    return torch.from_numpy(matrix).float()
+    return torch.from_numpy(matrix)
 
 
 @lru_cache(maxsize=256)
 def _down_matrix(n_ms: int, ratio: int, gain: float, radius: int) -> Tensor:
     taps = gaussian_taps(0, n_ms, 1.0 / ratio, 0.0, gain, radius)
-    return torch.from_numpy(taps_matrix(taps, n_ms * ratio)).float()
+    return torch.from_numpy(taps_matrix(taps, n_ms * ratio))
 
 
 def upsample(ms: Tensor, ratio: int) -> Tensor:

@@ -1,0 +1,273 @@
+"""``fuse``: pan-sharpen arrays."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .arrays import as_array, check_pair, returner
+from .bands import band_groups, parse_bands
+from .engine import Settings, check_backend, check_tile, choose_layout, run
+from .errors import OptionError, RatioError, ShapeError
+from .options import check_consistency, fill_value, radiometry
+from .pair import ArraySink, ArraySource, Mask
+from .progress import progress_to
+from .sensors import Sensor, get_sensor
+from .survey import survey
+from .system import parse_bytes, resolve_threads
+from .weights import Model, load_model
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+log = logging.getLogger("pantiny")
+
+
+def fuse(
+    ms: Any,
+    pan: Any,
+    *,
+    model: str | PathLike[str] | Model = "tiny",
+    sensor: str | Sensor | None = None,
+    bits: int | None = None,
+    bands: str | list[str] | tuple[str, ...] | None = None,
+    nodata: float | None = None,
+    mask: Any = None,
+    ratio: int | None = None,
+    consistency: int | None = None,
+    backend: str = "auto",
+    threads: int | None = None,
+    memory: int | str | None = None,
+    tile: int | None = None,
+    out: Any = None,
+    progress: bool | Callable[[float], None] | None = None,
+) -> Any:
+    """Pan-sharpen a multispectral image with a panchromatic one.
+
+    Parameters
+    ----------
+    ms : array [K, h, w] or [N, K, h, w]
+        Multispectral image(s) in DN, bands first: uint8, uint16, int16 or float32. A numpy
+        array, a CPU torch tensor, or anything with ``__array_interface__`` or DLPack. A masked
+        array's mask counts as nodata.
+    pan : array [H, W], [1, H, W], [N, H, W] or [N, 1, H, W]
+        Panchromatic image(s) in DN; ``H = r * h``, ``W = r * w``, r a whole number from 2
+        to 8. Both images start at the same corner.
+    model : str, path or Model
+        Name of a packaged model or a model file.
+    sensor : str, optional
+        A sensor of the table (``pantiny.sensors.SENSORS``): gives bits and MTF gains.
+    bits : int, optional
+        Bit depth of the DN, 1 to 16; wins over the sensor's. Output saturates at
+        ``2**bits - 1``. Where neither is given, output saturates at the dtype's limits, and a
+        model that scales by the peak takes the smallest of 8, 10, 11, 12, 14, 16 bits that
+        holds the largest DN, with a ``BitDepthWarning``.
+    bands : str or sequence of str, optional
+        Names of the bands, e.g. ``"red,green,blue,nir"`` or ``"rgbn"``. Without it: the
+        order of wavelength (blue, green, red, nir; WorldView's order for eight).
+    nodata : float, optional
+        DN that marks missing pixels in either image (``float('nan')`` for NaN): they are left
+        out of all sums, neutral to their neighbours, and nodata in the result.
+    mask : array [H, W] or [h, w], optional
+        Nonzero where a pixel is valid (as rasterio's dataset masks); [N, ...] in a batch.
+    ratio : int, optional
+        Asserts the ratio that the shapes give.
+    consistency : int, optional
+        Back-projection steps 0 to 8 that make the degraded result agree with MS; 0 is the
+        network as published; default: what the model's file says.
+    backend : {"auto", "cpu", "reference"}
+        The compiled core, or numpy in float64 (slow; for checks).
+    threads : int, optional
+        Default: every core this process may use.
+    memory : int or str, optional
+        Bytes, or a text such as ``"96MiB"``, that the call may hold besides the images and
+        the result; default 1 GiB. A small budget costs time, never changes the result.
+    tile : int, optional
+        Side of a tile in pixels (rounded down to a multiple of 64); never changes the result.
+    out : array [K, H, W] or [N, K, H, W], optional
+        Where to put the result; MS's dtype.
+    progress : bool or callable, optional
+        True: a progress bar on stderr; a callable gets the share done, 0 to 1.
+
+    Returns
+    -------
+    array [K, H, W] or [N, K, H, W]
+        MS's dtype, rounded half to even and saturated; torch in, torch out, else numpy.
+        The same bits for any ``threads``, ``tile`` and ``memory``.
+
+    Raises
+    ------
+    ShapeError, SwappedInputsError, RatioError, DtypeError, DataError, OptionError
+        Bad images or options.
+    ModelFileError, BackendError, MemoryBudgetError
+
+    Notes
+    -----
+    Source: PanTiny, arXiv 2507.15059. K other than 4: see ``pantiny.bands``.
+
+    Examples
+    --------
+    >>> import numpy as np, pantiny
+    >>> ms = np.full((4, 8, 8), 300, np.uint16)
+    >>> pan = np.full((32, 32), 300, np.uint16)
+    >>> pantiny.fuse(ms, pan, bits=11).shape
+    (4, 32, 32)
+    """
+    network = load_model(model)
+    kind = check_backend(backend)
+    masked_ms = ms
+    give_back = returner(ms)
+    ms_array, pan_array = as_array(ms, "ms"), as_array(pan, "pan")
+    ms_array, pan_array, batched = check_pair(ms_array, pan_array)
+    count, n_bands, height, width = ms_array.shape
+    found = _ratio(ms_array.shape[2:], pan_array.shape[1:], ratio)
+    names = parse_bands(bands, n_bands) if bands is not None else None
+    known = get_sensor(sensor, n_bands)
+    if names is None and known is not None and len(known.bands) == n_bands:
+        names = known.bands
+    groups = band_groups(n_bands, names, network.variant.bands)
+    rad = radiometry(ms_array.dtype, n_bands, known, bits)
+    fill, reserve = fill_value(nodata, ms_array.dtype)
+    steps = check_consistency(consistency, network)
+    n_threads, budget, side = resolve_threads(threads), parse_bytes(memory), check_tile(tile)
+    masks = _masks(mask, masked_ms, pan, ms_array, pan_array, batched)
+    result = _result(out, ms_array, pan_array, batched)
+    settings = Settings(
+        scale=(1 / found, 1 / found),
+        offset=(0.0, 0.0),
+        gains=rad.gains,
+        consistency=steps,
+        threads=n_threads,
+        memory=budget,
+        tile=side,
+        low=rad.low,
+        high=rad.high,
+        fill=fill,
+        reserve=reserve,
+    )
+    with progress_to(progress, "fuse") as tell:
+        for i in range(count):
+            ms_valid, valid = masks[i]
+            source = ArraySource(ms_array[i], pan_array[i], nodata, ms_valid, valid, found)
+            scales = survey(source, rad, [g.read for g in groups], network.contract)
+            sink = ArraySink(result[i])
+            if kind == "reference":
+                _run_reference(source, sink, network, groups, scales, settings)
+            else:
+                layout = choose_layout(source, sink.dtype, network, settings)
+                log.info("%s", layout.describe(budget))
+                share = (lambda s, i=i: tell((i + s) / count)) if tell else None
+                run(source, sink, network, groups, scales, settings, layout, share)
+    if out is not None:
+        return out
+    return give_back(result if batched else result[0])
+
+
+def _ratio(ms_shape: tuple[int, ...], pan_shape: tuple[int, ...], asked: Any) -> int:
+    ratios = [p / m for p, m in zip(pan_shape, ms_shape)]
+    found = round(ratios[0])
+    text = f"ms {ms_shape[0]}x{ms_shape[1]} and pan {pan_shape[0]}x{pan_shape[1]}"
+    if any(r != found for r in ratios) or not 2 <= found <= 8:
+        raise RatioError(
+            f"ms, pan: {text} give a ratio of {ratios[0]:.3g} x {ratios[1]:.3g}; need the same "
+            "whole number from 2 to 8 both ways; crop both to the same ground, or use fuse_files, "
+            "which aligns by geotransform"
+        )
+    if asked is not None and asked != found:
+        raise RatioError(f"ratio: got {asked!r}, but {text} give {found}; leave ratio out")
+    return found
+
+
+def _result(out: Any, ms: np.ndarray, pan: np.ndarray, batched: bool) -> np.ndarray:
+    shape = (ms.shape[0], ms.shape[1], *pan.shape[1:])
+    if out is None:
+        return np.empty(shape, ms.dtype)
+    array = as_array(out, "out")
+    need = shape if batched else shape[1:]
+    if array.shape != need or array.dtype != ms.dtype:
+        raise ShapeError(
+            f"out: got shape {array.shape}, dtype {array.dtype}; need {need}, {ms.dtype}"
+        )
+    if not array.flags.writeable:
+        raise OptionError("out: is read-only; need a writable array")
+    if np.shares_memory(array, ms) or np.shares_memory(array, pan):
+        raise OptionError("out: overlaps ms or pan in memory; need an array of its own")
+    return array if batched else array[None]
+
+
+def _masks(
+    mask: Any, ms_in: Any, pan_in: Any, ms: np.ndarray, pan: np.ndarray, batched: bool
+) -> list[tuple[Mask, Mask]]:
+    """Per image (mask on the MS grid, mask on the PAN grid), 1 where valid."""
+    ms_valid: Mask = None
+    valid: Mask = None
+    if isinstance(ms_in, np.ma.MaskedArray):
+        bad = np.ma.getmaskarray(ms_in).reshape(ms.shape)
+        ms_valid = ~bad.any(axis=1)
+    if isinstance(pan_in, np.ma.MaskedArray):
+        valid = ~np.ma.getmaskarray(pan_in).reshape(pan.shape)
+    if mask is not None:
+        given = np.asarray(mask)
+        if given.dtype.kind not in "bui":
+            raise OptionError(f"mask: got dtype {given.dtype}; need bool or uint8, nonzero = valid")
+        given = given != 0
+        given = given if batched and given.ndim == 3 else given[None]
+        if given.shape[1:] == pan.shape[1:] and given.shape[0] in (1, len(ms)):
+            given = np.broadcast_to(given, pan.shape)
+            valid = given if valid is None else valid & given
+        elif given.shape[1:] == ms.shape[2:] and given.shape[0] in (1, len(ms)):
+            given = np.broadcast_to(given, (len(ms), *ms.shape[2:]))
+            ms_valid = given if ms_valid is None else ms_valid & given
+        else:
+            raise ShapeError(
+                f"mask: got shape {np.shape(mask)}; need PAN's {pan.shape[1:]} or MS's "
+                f"{ms.shape[2:]}"
+            )
+    return [
+        (None if ms_valid is None else ms_valid[i], None if valid is None else valid[i])
+        for i in range(len(ms))
+    ]
+
+
+def _run_reference(
+    source: ArraySource,
+    sink: ArraySink,
+    network: Model,
+    groups: Any,
+    scales: list[float],
+    settings: Settings,
+) -> None:
+    from .reference import fuse_ref
+
+    height, width = source.shape
+    for group, scale in zip(groups, scales):
+        dn = fuse_ref(
+            network.tensors,
+            network.variant,
+            source.ms(0, source.ms_shape[1])[list(group.read)].astype(np.float64),
+            source.pan(0, height).astype(np.float64),
+            scale_dn=scale,
+            gains=tuple(settings.gains[b] for b in group.read),
+            consistency=settings.consistency,
+            scale=settings.scale,
+            offset=settings.offset,
+            valid=_as_bool(source.valid(0, height)),
+            ms_valid=_as_bool(source.ms_valid(0, source.ms_shape[1])),
+        )
+        valid = source.valid(0, height)
+        dn = np.clip(dn, settings.low, settings.high)
+        if sink.dtype.kind != "f":
+            dn = np.rint(dn)
+        if valid is not None:
+            dn[:, valid == 0] = settings.fill
+        for slot, band in enumerate(group.write):
+            if band >= 0:
+                sink.write(0, [band], dn[slot : slot + 1].astype(sink.dtype))
+
+
+def _as_bool(mask: np.ndarray | None) -> np.ndarray | None:
+    return None if mask is None else mask != 0
+

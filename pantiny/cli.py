@@ -1,0 +1,188 @@
+"""The command line. Data to stdout only when asked; progress and logs to stderr.
+
+Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shlex
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__
+from .errors import OptionError, PanTinyError
+
+log = logging.getLogger("pantiny")
+
+
+def _verbosity(quiet: bool, verbose: int) -> None:
+    level = logging.ERROR if quiet else logging.DEBUG if verbose > 1 else logging.INFO
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("pantiny: %(message)s"))
+    log.handlers[:] = [handler]
+    log.setLevel(level)
+    log.propagate = False
+    warnings.showwarning = lambda message, *_, **__: log.warning("%s", message)
+
+
+def _terminated(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def reported(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn our errors into one line on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        signal.signal(signal.SIGTERM, _terminated)
+        try:
+            command(*args, **kwargs)
+        except OptionError as error:
+            click.echo(f"pantiny: error: {error}", err=True)
+            sys.exit(2)
+        except PanTinyError as error:
+            click.echo(f"pantiny: error: {error}", err=True)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            click.echo("pantiny: interrupted; nothing was left under the output's name", err=True)
+            sys.exit(130)
+
+    return wrapped
+
+
+_quiet = click.option("-q", "--quiet", is_flag=True, help="Errors only.")
+_verbose = click.option("-v", "--verbose", count=True, help="More log lines.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pantiny")
+def main() -> None:
+    """Pan-sharpen satellite images with a small neural network."""
+
+
+def _creation(_: Any, __: Any, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = [v.partition("=") for v in values]
+    for key, equals, _value in pairs:
+        if not equals or not key:
+            raise click.BadParameter("need KEY=VALUE, for example --co COMPRESS=ZSTD")
+    return {key: value for key, _, value in pairs}
+
+
+@main.command("fuse")
+@click.argument("inputs", nargs=-1, required=True, metavar="MS.tif [MS2.tif ...] PAN.tif OUT.tif")
+@click.option("--model", default="tiny", show_default=True, help="Packaged name or model file.")
+@click.option("--sensor", help="Sensor of the table: gives bit depth and MTF gains.")
+@click.option("--bit-depth", "bits", type=int, help="Bits of the DN, 1 to 16.")
+@click.option("--bands", help="Band names in file order, e.g. red,green,blue,nir or rgbn.")
+@click.option("--nodata", type=float, help="Missing pixels in both inputs and the output.")
+@click.option(
+    "--extent",
+    type=click.Choice(["intersection", "union", "error"]),
+    default="intersection",
+    show_default=True,
+    help="What to do where the two do not cover the same ground.",
+)
+@click.option("--consistency", type=int, help="Back-projection steps, 0 to 8.")
+@click.option("-j", "--threads", type=int, help="Default: every usable core.")
+@click.option(
+    "--memory", default="1GiB", show_default=True, help="Bound on the whole process, e.g. 96MiB."
+)
+@click.option("--tile", type=int, help="Side of a tile in pixels; never changes the result.")
+@click.option("--co", "creation", multiple=True, callback=_creation, help="GDAL creation option.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT.tif if it exists.")
+@click.option("--dry-run", is_flag=True, help="Check and plan, write nothing.")
+@_quiet
+@_verbose
+@reported
+def fuse_command(
+    inputs: tuple[str, ...], quiet: bool, verbose: int, memory: str, **options: Any
+) -> None:
+    """Pan-sharpen MS.tif (one or more files) with PAN.tif into OUT.tif."""
+    _verbosity(quiet, verbose)
+    if len(inputs) < 3:
+        raise click.UsageError("need at least MS.tif, PAN.tif and OUT.tif")
+    from .scene import fuse_files
+
+    fuse_files(
+        list(inputs[:-2]),
+        inputs[-2],
+        inputs[-1],
+        memory=_process_budget(memory),
+        progress=not quiet,
+        command=shlex.join(["pantiny", *sys.argv[1:]]),
+        **options,
+    )
+    if not options["dry_run"]:
+        log.info("wrote %s", inputs[-1])
+
+
+def _process_budget(memory: str) -> int:
+    """What is left of a bound on the whole process."""
+    from .errors import MemoryBudgetError
+    from .system import format_bytes, parse_bytes, resident_bytes
+
+    allowed, held = parse_bytes(memory), resident_bytes()
+    if allowed <= held:
+        raise MemoryBudgetError(
+            f"memory: {format_bytes(allowed)} is less than the {format_bytes(held)} that the "
+            "program itself holds; give at least 96MiB"
+        )
+    log.info("memory: %s allowed, the program itself holds %s", format_bytes(allowed), format_bytes(held))
+    return allowed - held
+
+
+@main.command("info")
+@reported
+def info_command() -> None:
+    """Say what is usable here, and why the rest is not."""
+    from .info import lines
+
+    for line in lines():
+        click.echo(line)
+
+
+@main.command("demo")
+@click.argument("outdir", type=click.Path(path_type=Path))
+@click.option("--size", type=int, default=1024, show_default=True, help="Side in PAN pixels.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("-j", "--threads", type=int, help="Default: every usable core.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier demo.")
+@_quiet
+@_verbose
+@reported
+def demo_command(outdir: Path, quiet: bool, verbose: int, **options: Any) -> None:
+    """Make a synthetic scene with known truth, fuse it, score it, draw it."""
+    _verbosity(quiet, verbose)
+    from .demo import run_demo
+
+    run_demo(outdir, echo=functools.partial(click.echo, err=quiet), **options)
+
+
+@main.command("convert")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--variant", help="tiny, huge, ...; default: found from the shapes.")
+@click.option("--contract", type=click.Choice(["peak", "scene"]), help="Scale contract.")
+@click.option("--consistency", type=int, help="Default number of back-projection steps.")
+@click.option("--licence", default="unspecified", show_default=True, help="Licence of the weights.")
+@click.option("--overwrite", is_flag=True)
+@reported
+def convert_command(source: Path, target: Path, **options: Any) -> None:
+    """Convert a torch checkpoint (the authors' or ours) to a model file."""
+    _verbosity(False, 0)
+    from .convert import convert_checkpoint
+
+    model = convert_checkpoint(source, target, **options)
+    log.info("wrote %s: %s, sha256 %s", target, model.variant.name, model.sha256)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Options shared by arrays and files, resolved once into plain numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import OptionError
+from .scaling import BIT_DEPTHS, peak_of
+from .sensors import UNKNOWN_GAIN, Sensor, get_sensor
+from .weights import Model
+
+MAX_CONSISTENCY = 8
+
+
+@dataclass(frozen=True)
+class Radiometry:
+    """Bits, limits and gains of a scene.
+
+    Attributes
+    ----------
+    bits : int or None
+        As stated by the caller or the sensor table; None: not stated.
+    low, high : float
+        Saturation limits of the output.
+    gains : tuple of float
+        MTF gain per input band.
+    """
+
+    bits: int | None
+    low: float
+    high: float
+    gains: tuple[float, ...]
+
+
+def check_consistency(steps: Any, model: Model) -> int:
+    """Number of back-projection steps; None: the model's own default."""
+    if steps is None:
+        return model.consistency
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps <= MAX_CONSISTENCY:
+        raise OptionError(
+            f"consistency: got {steps!r}; need a whole number of steps from 0 (the plain network) "
+            f"to {MAX_CONSISTENCY}; leave it out for the model's default, {model.consistency}"
+        )
+    return steps
+
+
+def check_bits(bits: Any) -> int | None:
+    """Bit depth 1 to 16, or None."""
+    if bits is None:
+        return None
+    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= 16:
+        raise OptionError(
+            f"bits: got {bits!r}; need a whole number from 1 to 16 "
+            f"(usual: {', '.join(map(str, BIT_DEPTHS))}); leave it out if unknown"
+        )
+    return bits
+
+
+def radiometry(
+    dtype: np.dtype, n_bands: int, sensor: str | Sensor | None, bits: Any
+) -> Radiometry:
+    """Limits from the dtype and, where stated, the bit depth; gains from the sensor."""
+    known = get_sensor(sensor, n_bands)
+    stated = check_bits(bits)
+    if stated is None and known is not None:
+        stated = known.bits
+    if dtype == np.dtype("float32"):
+        low, high = -np.inf, np.inf
+    else:
+        info = np.iinfo(dtype)
+        low, high = float(info.min), float(info.max)
+        if stated is not None:
+            if peak_of(stated) > high:
+                raise OptionError(
+                    f"bits: {stated} bits do not fit in {dtype}, whose largest value is {high:.0f}; "
+                    "need fewer bits, or convert the images to a wider dtype"
+                )
+            high = peak_of(stated)
+    gains = known.gains_for(n_bands) if known else (UNKNOWN_GAIN,) * n_bands
+    return Radiometry(stated, float(low), float(high), gains)
+
+
+def fill_value(nodata: Any, dtype: np.dtype) -> tuple[float, bool]:
+    """Value of invalid pixels, and whether it is reserved for them.
+
+    Without a stated nodata: 0, or NaN for float images, not reserved.
+
+    Raises
+    ------
+    OptionError
+        If the dtype cannot hold it.
+    """
+    if nodata is None:
+        return (float("nan") if dtype.kind == "f" else 0.0), False
+    if isinstance(nodata, bool) or not isinstance(nodata, (int, float, np.number)):
+        raise OptionError(f"nodata: got {nodata!r}; need a number; leave it out if there is none")
+    value = float(nodata)
+    if not holds(dtype, value):
+        info = np.iinfo(dtype)
+        raise OptionError(
+            f"nodata: {nodata!r} does not exist in {dtype}; need a whole number from "
+            f"{info.min} to {info.max}"
+        )
+    return value, True
+
+
+def holds(dtype: np.dtype, value: float) -> bool:
+    """Whether a pixel of this dtype can have this value."""
+    if dtype.kind == "f":
+        return True
+    info = np.iinfo(dtype)
+    return value.is_integer() and info.min <= value <= info.max

@@ -1,0 +1,261 @@
+"""``fuse_files``: pan-sharpen GeoTIFF scenes of any size."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+
+from . import __version__
+from .bands import band_groups, canonical_band, default_names, parse_bands
+from .engine import Settings, check_backend, check_tile, choose_layout, run
+from .errors import BackendError, OptionError, SceneReadError, SceneWriteError
+from .grid import Pairing, check_extent, pair_grids
+from .options import Radiometry, check_consistency, fill_value, radiometry
+from .progress import progress_to
+from .raster import (
+    RasterPair,
+    RasterSink,
+    check_target,
+    grid_of,
+    open_raster,
+    output_profile,
+)
+from .sensors import Sensor, get_sensor
+from .survey import survey
+from .system import MIB, parse_bytes, resolve_threads
+from .weights import Model, load_model
+
+log = logging.getLogger("pantiny")
+PathLike = str | os.PathLike[str]
+
+
+def fuse_files(
+    ms: PathLike | Sequence[PathLike],
+    pan: PathLike,
+    out: PathLike,
+    *,
+    model: PathLike | Model = "tiny",
+    sensor: str | Sensor | None = None,
+    bits: int | None = None,
+    bands: str | Sequence[str] | None = None,
+    nodata: float | None = None,
+    extent: str = "intersection",
+    consistency: int | None = None,
+    backend: str = "auto",
+    threads: int | None = None,
+    memory: int | str | None = None,
+    tile: int | None = None,
+    overwrite: bool = False,
+    creation: dict[str, str] | None = None,
+    progress: bool | Callable[[float], None] | None = None,
+    dry_run: bool = False,
+    command: str | None = None,
+) -> Path:
+    """Pan-sharpen a GeoTIFF pair, streamed within a memory budget.
+
+    The result is the same, bit for bit, for any ``memory``, ``tile`` and ``threads``, and
+    equals ``pantiny.fuse`` on the whole arrays.
+
+    Parameters
+    ----------
+    ms : path or sequence of paths
+        Multispectral raster(s), bands stacked in this order: uint8, uint16, int16, float32.
+    pan : path
+        Panchromatic raster, one band, in the same CRS. MS is resampled onto its grid through
+        both geotransforms, with the exact sub-pixel phase.
+    out : path
+        GeoTIFF on PAN's lattice with MS's dtype and band descriptions.
+    model, sensor, bits, bands, consistency, threads, tile, progress
+        As in ``pantiny.fuse``. Band names default to the files' descriptions where all are
+        known names.
+    nodata : float, optional
+        Marks missing pixels in both inputs and in the output; default: what the files say.
+    extent : {"intersection", "union", "error"}
+        Output covers the PAN pixels whose centres lie within MS; everything that either
+        covers; or refuse extents that differ by more than half an MS pixel.
+    backend : {"auto", "cpu"}
+    memory : int or str, optional
+        Bytes, or a text such as ``"96MiB"``, that the call may add to the process; default
+        1 GiB.
+    overwrite : bool
+        Replace an existing ``out``; even then it changes only when the new one is complete.
+    creation : dict, optional
+        GDAL creation options, e.g. ``{"compress": "zstd"}``.
+    dry_run : bool
+        Check everything, log the plan, write nothing.
+    command : str, optional
+        Recorded in the output's tags.
+
+    Returns
+    -------
+    Path
+        ``out``.
+
+    Raises
+    ------
+    SceneMissingError, SceneReadError, SceneWriteError, OutputExistsError
+    CrsError, GeotransformError, RatioError, OverlapError, ExtentError
+    ShapeError, DtypeError, DataError, OptionError, ModelFileError, MemoryBudgetError
+    """
+    if check_backend(backend) != "cpu":
+        raise BackendError(f"backend: {backend!r} does not stream; usable for files: cpu")
+    ms_paths = [ms] if isinstance(ms, (str, os.PathLike)) else list(ms)
+    if not ms_paths:
+        raise OptionError("ms: got no file; need at least one")
+    check_extent(extent)
+    network = load_model(model)
+    steps = check_consistency(consistency, network)
+    n_threads, budget, side = resolve_threads(threads), parse_bytes(memory), check_tile(tile)
+    target = check_target(out, [*ms_paths, pan], overwrite)
+    cache = min(64 * MIB, max(2 * MIB, budget // 8))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache, GDAL_NUM_THREADS=n_threads))
+        opened = [stack.enter_context(open_raster(p, "ms")) for p in ms_paths]
+        pan_file = stack.enter_context(open_raster(pan, "pan"))
+        pair = RasterPair(opened, pan_file, nodata)
+        pairing = pair_grids(grid_of(opened[0]), grid_of(pan_file), extent)
+        pair.place(pairing)
+        known = get_sensor(sensor, pair.bands)
+        descriptions = [d for f in opened for d in f.descriptions]
+        names = _band_names(bands, descriptions, known, pair.bands)
+        groups = band_groups(pair.bands, names, network.variant.bands)
+        rad = radiometry(pair.ms_dtype, pair.bands, known, bits)
+        fill, reserve, declared = _nodata(nodata, opened, pair)
+        settings = Settings(
+            scale=pairing.scale,
+            offset=pairing.offset,
+            gains=rad.gains,
+            consistency=steps,
+            threads=n_threads,
+            memory=budget,
+            tile=side,
+            low=rad.low,
+            high=rad.high,
+            fill=fill,
+            reserve=reserve,
+            cache=cache + _OVERHEAD + _write_buffer(pair),
+        )
+        layout = choose_layout(pair, pair.ms_dtype, network, settings)
+        log.info(
+            "%d x %d pixels, %d bands, ratio %d, %s; %s",
+            pairing.width,
+            pairing.height,
+            pair.bands,
+            pairing.ratio,
+            pair.ms_dtype,
+            layout.describe(budget),
+        )
+        scales = survey(pair, rad, [g.read for g in groups], network.contract, layout.band_rows)
+        if dry_run:
+            return target
+        profile = output_profile(pair, pan_file, pairing, declared, creation or {})
+        labels = [d or n for d, n in zip(descriptions, names or [None] * pair.bands)]
+        tags = _tags(network, known, rad, steps, scales, command)
+        with _writing(target, profile, overwrite) as sink:
+            sink.describe(labels, tags)
+            with progress_to(progress, target.name) as tell:
+                run(pair, sink, network, groups, scales, settings, layout, tell)
+    _verify(target, pairing, pair)
+    return target
+
+
+# What GDAL, the interpreter's heap and the threads' stacks take beside what is counted.
+_OVERHEAD = 10 * MIB
+
+
+def _write_buffer(pair: RasterPair) -> int:
+    # one row of compressed blocks being assembled
+    return 512 * 512 * pair.bands * pair.ms_dtype.itemsize
+
+
+def _band_names(
+    bands: str | Sequence[str] | None,
+    descriptions: list[str | None],
+    known: Sensor | None,
+    count: int,
+) -> tuple[str, ...] | None:
+    """Option, else the files' descriptions, else the sensor's order, else the default."""
+    if bands is not None:
+        return parse_bands(bands, count)
+    found = [canonical_band(d) if d else None for d in descriptions]
+    if all(found) and len(set(found)) == count:
+        return tuple(n for n in found if n)
+    if known is not None and len(known.bands) == count:
+        return known.bands
+    return default_names(count)
+
+
+def _nodata(
+    nodata: float | None, ms: list[Any], pair: RasterPair
+) -> tuple[float, bool, float | None]:
+    """Fill value, whether it is reserved, and what the output declares."""
+    value = nodata if nodata is not None else ms[0].nodata
+    if value is None:
+        fill, _ = fill_value(None, pair.ms_dtype)
+        if not pair.masked:
+            return fill, False, None
+        return fill, True, fill  # masked pixels need a value the reader can recognise
+    fill, reserve = fill_value(value, pair.ms_dtype)
+    return fill, reserve, fill
+
+
+def _tags(
+    network: Model,
+    sensor: Sensor | None,
+    rad: Radiometry,
+    steps: int,
+    scales: list[float],
+    command: str | None,
+) -> dict[str, str]:
+    tags = {
+        "TIFFTAG_SOFTWARE": f"pantiny {__version__}",
+        "PANTINY_VERSION": __version__,
+        "PANTINY_MODEL": network.name,
+        "PANTINY_MODEL_SHA256": network.sha256,
+        "PANTINY_CONSISTENCY": str(steps),
+        "PANTINY_DN_PER_UNIT": " ".join(f"{s:.9g}" for s in scales),
+        "PANTINY_SENSOR": sensor.name if sensor else "unknown",
+        "PANTINY_BITS": str(rad.bits) if rad.bits is not None else "not stated",
+    }
+    if command:
+        tags["PANTINY_COMMAND"] = command
+    return tags
+
+
+@contextmanager
+def _writing(target: Path, profile: dict[str, Any], overwrite: bool) -> Iterator[RasterSink]:
+    """The output under a temporary name; renamed on success, removed on any failure."""
+    sink = RasterSink(target, profile, overwrite)
+    try:
+        yield sink
+        sink.finish()
+    except BaseException:
+        sink.discard()
+        raise
+
+
+def _verify(target: Path, pairing: Pairing, pair: RasterPair) -> None:
+    """The file that was written is the one that was meant."""
+    try:
+        with rasterio.open(target) as written:
+            same = (
+                (written.height, written.width) == (pairing.height, pairing.width)
+                and written.transform.almost_equals(pairing.transform, 1e-6)
+                and written.count == pair.bands
+                and np.dtype(written.dtypes[0]) == pair.ms_dtype
+            )
+    except RasterioError as error:
+        raise SceneReadError(f"out: {target} cannot be read back ({error})") from error
+    if not same:
+        raise SceneWriteError(
+            f"out: {target} is not on the grid it should be; the creation options may have changed it"
+        )

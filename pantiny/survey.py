@@ -1,0 +1,145 @@
+"""One look at all pixels before fusing: NaN, largest DN, valid share, scale."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import numpy as np
+
+from .engine import Source
+from .errors import BitDepthWarning, DataError
+from .options import Radiometry
+from .scaling import Quantile, infer_bits, peak_of, scene_scale
+
+log = logging.getLogger("pantiny")
+
+
+def check_finite(values: np.ndarray, name: str) -> None:
+    """Refuse NaN and infinity among valid pixels."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).sum())
+        kind = "NaN" if np.isnan(values).any() else "infinity"
+        raise DataError(
+            f"{name}: {bad} valid values are {kind}; need finite values; if they mark missing "
+            "pixels pass nodata=float('nan') or a mask"
+        )
+
+
+
+class Survey:
+    """One look at all pixels before fusing: percentiles, largest DN, NaN, valid share.
+
+    Parameters
+    ----------
+    ms_dtype : numpy dtype
+    groups : list of tuple of int
+        Bands of each group; each gets its own percentile.
+    contract : {"peak", "scene"}
+    """
+
+    def __init__(self, ms_dtype: np.dtype, groups: list[tuple[int, ...]], contract: str) -> None:
+        self._groups = [sorted(set(g)) for g in groups]
+        self._quantiles = [Quantile(ms_dtype) for _ in groups] if contract == "scene" else []
+        self.contract = contract
+        self.sweeps = self._quantiles[0].sweeps if self._quantiles else 1
+        self.largest = 0.0
+        self.valid_pixels = 0
+        self.pixels = 0
+
+    def add_ms(self, ms: np.ndarray, valid: np.ndarray | None, first_sweep: bool) -> None:
+        """Rows [K, rows, w] and their mask."""
+        picked = ms.reshape(ms.shape[0], -1) if valid is None else ms[:, valid != 0]
+        if first_sweep:
+            check_finite(picked, "ms")
+            if picked.size:
+                self.largest = max(self.largest, float(picked.max()))
+        for bands, quantile in zip(self._groups, self._quantiles):
+            quantile.add(picked[bands].reshape(-1))
+
+    def add_pan(self, pan: np.ndarray, valid: np.ndarray | None) -> None:
+        """Rows [rows, W] and the mask of what will be fused."""
+        picked = pan if valid is None else pan[valid != 0]
+        check_finite(picked, "pan")
+        self.pixels += pan.size
+        self.valid_pixels += picked.size
+        if picked.size:
+            self.largest = max(self.largest, float(picked.max()))
+
+    def end_sweep(self) -> None:
+        """Between the two sweeps a float scene needs."""
+        for quantile in self._quantiles:
+            quantile.end_sweep()
+
+    def require_valid(self) -> None:
+        """Refuse a pair without a valid pixel."""
+        if not self.valid_pixels:
+            raise DataError(
+                "ms, pan: no pixel is valid in both; need at least one that is neither nodata nor "
+                "masked; check nodata= and mask="
+            )
+
+    def finish(self, ms_dtype: np.dtype, bits: int | None) -> list[float]:
+        """DN per network value of each group; warns where the bit depth had to be inferred."""
+        if self.contract == "scene":
+            return [scene_scale(q.value()) for q in self._quantiles]
+        if bits is None:
+            bits = infer_bits(ms_dtype, self.largest)
+            warnings.warn(
+                f"bits: not stated; {bits} bits inferred from dtype {ms_dtype} and the largest DN "
+                f"{self.largest:g}; pass bits= or sensor= to be sure",
+                BitDepthWarning,
+                stacklevel=4,
+            )
+        return [peak_of(bits)] * len(self._groups)
+
+    def report(self, bits: int | None, scales: list[float], high: float) -> str:
+        """One line on what was found, for the log."""
+        depth = f"{bits} bits" if bits is not None else "bits not stated"
+        how = "scene's 99th percentile" if self.contract == "scene" else "peak"
+        return (
+            f"{depth}, output saturates at {high:g}; network value = DN / "
+            f"{', '.join(f'{s:g}' for s in scales)} ({how}); largest DN {self.largest:g}; "
+            f"{self.valid_pixels / max(1, self.pixels):.1%} of the pixels are valid"
+        )
+
+
+def survey(
+    source: Source,
+    radiometry: Radiometry,
+    groups: list[tuple[int, ...]],
+    contract: str,
+    rows: int = 256,
+) -> list[float]:
+    """DN per network value of each group of bands, from one look at the whole pair.
+
+    Parameters
+    ----------
+    source : Source
+    radiometry : Radiometry
+    groups : list of tuple of int
+        Bands of each group.
+    contract : {"peak", "scene"}
+    rows : int
+        Rows to look at together; the result does not depend on it.
+
+    Raises
+    ------
+    DataError
+        If a valid value is not finite, or no pixel is valid.
+    """
+    found = Survey(source.ms_dtype, groups, contract)
+    for sweep in range(found.sweeps):
+        if sweep:
+            found.end_sweep()
+        for row in range(0, source.ms_shape[1], rows):
+            end = min(row + rows, source.ms_shape[1])
+            found.add_ms(source.ms(row, end), source.ms_valid(row, end), sweep == 0)
+        if sweep == 0:  # before end_sweep, which an empty scene cannot pass
+            for row in range(0, source.shape[0], rows):
+                end = min(row + rows, source.shape[0])
+                found.add_pan(source.pan(row, end), source.valid(row, end))
+            found.require_valid()
+    scales = found.finish(source.ms_dtype, radiometry.bits)
+    log.info("%s", found.report(radiometry.bits, scales, radiometry.high))
+    return scales
