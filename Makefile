@@ -1,0 +1,34 @@
+# make demo: build, install and run the demo.   make test: build, install and run the tests.
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= demo
+BIN = $(VENV)/bin
+
+.PHONY: demo test lint native clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+demo: $(BIN)/python
+	$(BIN)/pip install -q .
+	$(BIN)/pantiny demo $(DEMO) --overwrite
+
+test: $(BIN)/python
+	$(BIN)/pip install -q -c constraints.txt -e '.[train,dev]'
+	$(BIN)/pytest
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cc' '*.h' '*.c')
+
+# Native tests of the core under AddressSanitizer and UndefinedBehaviorSanitizer.
+native:
+	cmake -S . -B build/native -DPANTINY_PYTHON=OFF -DPANTINY_TESTS=ON \
+	  -DPANTINY_SANITIZE=address,undefined
+	cmake --build build/native -j
+	ctest --test-dir build/native --output-on-failure
+
+clean:
+	rm -rf build dist *.egg-info $(VENV) pantiny/_core*.so
