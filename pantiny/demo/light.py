@@ -119,7 +119,7 @@ def through_optics(fine: np.ndarray, gain: float) -> np.ndarray:
     out = fine
     for axis in (1, 2):
         edge = [(0, 0)] * 3
-        edge[axis] = (radius - 1, radius - 1)
+        edge[axis] = (radius, radius)
         padded = np.pad(out, edge, "edge")
         every_second = [slice(None)] * 3
         count = out.shape[axis] // 2

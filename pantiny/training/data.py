@@ -6,6 +6,7 @@ and, for pairs that only exist degraded, ``gt`` [H,W,K].
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def load_pairs(folder: Path, split: str, *, other_bands: bool = False) -> list[P
     manifest = Path(folder) / "manifest.json"
     if not manifest.is_file():
         raise DataError(f"{manifest}: not found; need the training folder's manifest; check --data")
-    pairs = []
+    pairs: list[Pair] = []
     for record in json.loads(manifest.read_text()):
         if record["split"] != split or record["ratio"] != RATIO:
             continue
@@ -139,14 +140,21 @@ def _dihedral(array: np.ndarray, turns: int, flip: bool) -> np.ndarray:
 
 
 def batches(
-    pairs: list[Pair], *, batch: int, crop: int, contract: str, jitter: float, seed: int
+    pairs: list[Pair],
+    *,
+    batch: int,
+    crop: int,
+    contract: str,
+    jitter: float,
+    seed: int,
+    first: int = 0,
 ) -> Iterator[Batch]:
     """Endless random crops with flips, quarter turns and a jitter of the scale.
 
-    Sensors are drawn with probability proportional to the square root of their pixels,
+    Batch ``i`` depends on ``seed`` and ``i`` only, so a run resumed at ``first`` sees what
+    it would have seen. Sensors are drawn with probability proportional to the square root of their pixels,
     scenes within a sensor in proportion to their pixels.
     """
-    rng = np.random.default_rng(seed)
     sensors = sorted({p.sensor for p in pairs})
     members = {s: [p for p in pairs if p.sensor == s] for s in sensors}
     area = {s: [float(p.pan.size) for p in members[s]] for s in sensors}
@@ -154,7 +162,8 @@ def batches(
     weight = np.array([(0.4 if s.endswith("-2") else 1.0) * np.sqrt(sum(area[s])) for s in sensors])
     scales = {p.name + p.sensor: p.scale(contract) for p in pairs}
     side = crop // RATIO
-    while True:
+    for step in itertools.count(first):
+        rng = np.random.default_rng((seed, step))
         rows: list[tuple[np.ndarray, ...]] = []
         for _ in range(batch):
             name = sensors[rng.choice(len(sensors), p=weight / weight.sum())]

@@ -136,7 +136,8 @@ def train(recipe: Recipe, data: Path, out: Path, *, validate_every: int = 500) -
         crop=recipe.crop,
         contract=recipe.contract,
         jitter=recipe.jitter,
-        seed=recipe.seed + first,
+        seed=recipe.seed,
+        first=first,
     )
     started = time.monotonic()
     for step in range(first, recipe.steps):
