@@ -206,7 +206,7 @@ def _masks(
     valid: Mask = None
     if isinstance(ms_in, np.ma.MaskedArray):
         bad = np.ma.getmaskarray(ms_in).reshape(ms.shape)
-        ms_valid = ~bad.any(axis=1)
+        ms_valid = np.logical_not(bad.any(axis=1))
     if isinstance(pan_in, np.ma.MaskedArray):
         valid = ~np.ma.getmaskarray(pan_in).reshape(pan.shape)
     if mask is not None:

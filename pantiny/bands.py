@@ -120,7 +120,5 @@ def band_groups(
     for g in range(count):
         members = order[g::count]
         pad = model_bands - len(members)
-        groups.append(
-            Group((*members, *([members[-1]] * pad)), (*members, *([-1] * pad)))
-        )
+        groups.append(Group((*members, *([members[-1]] * pad)), (*members, *([-1] * pad))))
     return groups

@@ -33,7 +33,7 @@ class ArraySource:
         self.ms_shape = (ms.shape[0], ms.shape[1], ms.shape[2])
         self.ms_dtype, self.pan_dtype = ms.dtype, pan.dtype
         if nodata is not None:
-            good = ~equals_nodata(ms, nodata).any(axis=0)
+            good = np.logical_not(equals_nodata(ms, nodata).any(axis=0))
             ms_valid = good if ms_valid is None else ms_valid & good
             good = ~equals_nodata(pan, nodata)
             valid = good if valid is None else valid & good

@@ -24,7 +24,12 @@ def progress_to(
     elif sys.stderr.isatty():
         from tqdm import tqdm
 
-        with tqdm(total=100, desc=what, unit="%", bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}") as bar:
+        with tqdm(
+            total=100,
+            desc=what,
+            unit="%",
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
+        ) as bar:
 
             def draw(share: float) -> None:
                 bar.update(100 * share - bar.n)

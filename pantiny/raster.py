@@ -186,7 +186,7 @@ class RasterPair:
         """Pixels valid in every band: not nodata, not masked, not transparent."""
         if self.nodata is not None:
             values = _read(dataset, name, window=window)
-            return ~equals_nodata(values, self.nodata).any(axis=0)
+            return np.logical_not(equals_nodata(values, self.nodata).any(axis=0))
         good: np.ndarray = (_read_masks(dataset, name, window) != 0).all(axis=0)
         return good
 

@@ -51,9 +51,7 @@ def test_pairs_follow_the_protocol(folder: Path) -> None:
     # the degraded truth is the MS, so back-projecting the truth changes nothing
     from pantiny.degrade import degrade_ms
 
-    np.testing.assert_allclose(
-        degrade_ms(reduced.truth, 4, reduced.gains), reduced.ms, rtol=1e-6
-    )
+    np.testing.assert_allclose(degrade_ms(reduced.truth, 4, reduced.gains), reduced.ms, rtol=1e-6)
 
 
 def test_batches_depend_on_seed_and_step_only(folder: Path) -> None:

@@ -84,6 +84,7 @@ def test_round_trip(variant: str | Variant, tmp_path: Path) -> None:
     assert (loaded.bands, loaded.wavelengths_nm) == (tuple(names), tuple(waves))
     assert (loaded.contract, loaded.consistency) == ("scene", 2)
     assert (loaded.card, loaded.licence, loaded.name) == (CARD, "Apache-2.0", "net")
+    assert saved.name == "net"
     assert loaded.sha256 == saved.sha256 == weights.tensors_sha256(given["tensors"])
     assert list(loaded.tensors) == list(v.shapes())
     for name, array in loaded.tensors.items():
@@ -163,13 +164,14 @@ def test_model_is_passed_through_and_hashable(path: Path) -> None:
     assert {model: 1}[model] == 1
 
 
-def test_input_arrays_are_copied(tmp_path: Path) -> None:
-    given = fields_of()
+def test_input_is_copied() -> None:
+    given = fields_of(card={"size": [1, 2]})
     model = make_model(**given)
     given["tensors"]["head.weight"][...] = 0
-    given["card"]["later"] = 1
+    given["card"]["size"][0] = 0
     assert model.tensors["head.weight"].all()
-    assert model.card == CARD
+    assert model.card == {"size": [1, 2]}
+    assert make_model(**fields_of(card={"size": (1, 2)})).card == {"size": [1, 2]}
 
 
 def test_import_needs_no_torch() -> None:

@@ -43,7 +43,9 @@ def degrade(fused: Tensor, ratio: int, gains: Tensor) -> Tensor:
     def matrices(n: int) -> Tensor:
         return torch.stack(
             [
-                torch.stack([_down_matrix(n, ratio, g, gaussian_radius(ratio, tuple(row))) for g in row])
+                torch.stack(
+                    [_down_matrix(n, ratio, g, gaussian_radius(ratio, tuple(row))) for g in row]
+                )
                 for row in table
             ]
         ).to(fused)

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from ..degrade import degrade_ms, degrade_pan, upsample_ms
-from ..errors import DataError
+from ..errors import DataError, OptionError
+from ..kernels.resample.resample_ref import gaussian_sigma
 from ..scaling import array_scene_scale, peak_of
-from ..sensors import UNKNOWN_GAIN, get_sensor
+from ..sensors import UNKNOWN_GAIN, UNKNOWN_PAN_GAIN, Sensor, get_sensor
 
 RATIO = 4
 WV_GROUPS = ((1, 2, 4, 6), (0, 3, 5, 7))  # blue, green, red, nir and the other four
@@ -35,6 +36,9 @@ class Pair:
     ms : array [K, h, w]
     ms_up, truth : array [K, H, W]
     pan : array [H, W]
+        Sharp: antialiased cubic, or as stored.
+    pan_native : array [H, W]
+        As blurred relative to its grid as a native PAN is.
     gains : tuple of K floats
     bits : int
     """
@@ -45,6 +49,7 @@ class Pair:
     ms_up: np.ndarray
     truth: np.ndarray
     pan: np.ndarray
+    pan_native: np.ndarray
     gains: tuple[float, ...]
     bits: int
 
@@ -53,26 +58,48 @@ class Pair:
         return peak_of(self.bits) if contract == "peak" else array_scene_scale(self.ms)
 
 
+def _known(sensor: str, n_bands: int = 4) -> Sensor | None:
+    try:
+        return get_sensor(sensor, n_bands)
+    except OptionError:
+        return None
+
+
 def sensor_gains(sensor: str, n_bands: int = 4) -> tuple[float, ...]:
     """MTF gains of a sensor of the table, or the unknown sensor's."""
-    try:
-        found = get_sensor(sensor, n_bands)
-    except ValueError:
-        found = None
+    found = _known(sensor, n_bands)
     return found.gains_for(n_bands) if found else (UNKNOWN_GAIN,) * n_bands
+
+
+def blur_pan(pan: np.ndarray, gain: float) -> np.ndarray:
+    """PAN [H, W] under a Gaussian with ``gain`` at its own Nyquist frequency; edges replicated."""
+    sigma = gaussian_sigma(gain, 1.0)
+    offset = np.arange(-4, 5)
+    weight = np.exp(-0.5 * (offset / sigma) ** 2)
+    weight /= weight.sum()
+    for axis in (0, 1):
+        size = pan.shape[axis]
+        index = np.clip(np.arange(size)[:, None] + offset, 0, size - 1)
+        pan = np.moveaxis(np.moveaxis(pan, axis, -1)[..., index] @ weight, -1, axis)
+    return pan
 
 
 def _reduce(record: dict, arrays: dict[str, np.ndarray], bands: tuple[int, ...]) -> Pair:
     gains8 = sensor_gains(record["sensor"], 8) if arrays["ms"].shape[2] == 8 else None
     gains = tuple(gains8[b] for b in bands) if gains8 else sensor_gains(record["sensor"])
+    known = _known(record["sensor"])
+    pan_gain = known.pan_gain if known else UNKNOWN_PAN_GAIN
     if record["kind"] == "RR":
         truth = arrays["gt"].transpose(2, 0, 1)[list(bands)].astype(np.float64)
         pan = arrays["pan"].astype(np.float64)
+        native = blur_pan(pan, pan_gain)
     else:
         truth = arrays["ms"].transpose(2, 0, 1)[list(bands)].astype(np.float64)
         rows, cols = (n // RATIO * RATIO for n in truth.shape[1:])
         truth = truth[:, :rows, :cols]
-        pan = degrade_pan(arrays["pan"][: rows * RATIO, : cols * RATIO], RATIO)
+        whole = arrays["pan"][: rows * RATIO, : cols * RATIO]
+        pan = degrade_pan(whole, RATIO)
+        native = degrade_ms(whole[None], RATIO, (pan_gain,))[0]
     ms = degrade_ms(truth, RATIO, gains)
     return Pair(
         record["id"],
@@ -81,6 +108,7 @@ def _reduce(record: dict, arrays: dict[str, np.ndarray], bands: tuple[int, ...])
         upsample_ms(ms, RATIO).astype(np.float32),
         truth.astype(np.float32),
         pan.astype(np.float32),
+        native.astype(np.float32),
         gains,
         int(record["bits"]),
     )
@@ -115,7 +143,9 @@ def load_pairs(folder: Path, split: str, *, other_bands: bool = False) -> list[P
             groups = WV_GROUPS if other_bands else WV_GROUPS[:1]
             for i, group in enumerate(groups):
                 pair = _reduce(record, arrays, group)
-                pairs.append(pair if i == 0 else Pair(**{**vars(pair), "sensor": pair.sensor + "-2"}))
+                pairs.append(
+                    pair if i == 0 else Pair(**{**vars(pair), "sensor": pair.sensor + "-2"})
+                )
         else:
             pairs.append(_reduce(record, arrays, (0, 1, 2, 3)))
     if not pairs:
@@ -147,12 +177,14 @@ def batches(
     contract: str,
     jitter: float,
     seed: int,
+    pan_blur: float = 0.0,
     first: int = 0,
 ) -> Iterator[Batch]:
     """Endless random crops with flips, quarter turns and a jitter of the scale.
 
     Batch ``i`` depends on ``seed`` and ``i`` only, so a run resumed at ``first`` sees what
-    it would have seen. Sensors are drawn with probability proportional to the square root of their pixels,
+    it would have seen. With probability ``pan_blur`` a crop's PAN lies anywhere between
+    sharp and as blurred as a native one. Sensors are drawn with probability proportional to the square root of their pixels,
     scenes within a sensor in proportion to their pixels.
     """
     sensors = sorted({p.sensor for p in pairs})
@@ -174,10 +206,12 @@ def batches(
             fine = np.s_[..., y * RATIO : (y + side) * RATIO, x * RATIO : (x + side) * RATIO]
             scale = scales[pair.name + pair.sensor] * np.exp(rng.uniform(-jitter, jitter))
             turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+            blur = float(rng.uniform()) if rng.uniform() < pan_blur else 0.0
+            pan = pair.pan[fine] + np.float32(blur) * (pair.pan_native[fine] - pair.pan[fine])
             images = (
                 pair.ms[:, y : y + side, x : x + side],
                 pair.ms_up[fine],
-                pair.pan[fine][None],
+                pan[None],
                 pair.truth[fine],
             )
             rows.append(

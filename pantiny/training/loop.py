@@ -44,6 +44,8 @@ class Recipe:
         Share of the loss on the network's own output, before those steps.
     jitter : float
         Half-width of the uniform jitter of log(scale).
+    pan_blur : float
+        Share of the crops whose PAN is blurred, up to as much as a native PAN is.
     ema : float
         Decay of the averaged weights, which are the ones validated and saved.
     seed : int
@@ -60,6 +62,7 @@ class Recipe:
     consistency: int = 2
     plain: float = 0.25
     jitter: float = 0.2
+    pan_blur: float = 0.0
     ema: float = 0.998
     seed: int = 0
 
@@ -90,7 +93,10 @@ def validate(
         fused = project(net(tensors[1], tensors[2]), tensors[0], pair.gains)
         dn = np.clip(np.rint(fused[0].double().numpy() * scale), 0, peak_of(pair.bits))
         table[f"{pair.sensor}/{pair.name}"] = score(dn, pair.truth, pair.bits)
-    mean = {k: float(np.mean([row[k] for row in table.values()])) for k in ("psnr", "sam", "ergas", "q4")}
+    mean = {
+        k: float(np.mean([row[k] for row in table.values()]))
+        for k in ("psnr", "sam", "ergas", "q4")
+    }
     return {**table, "mean": mean}
 
 
@@ -137,6 +143,7 @@ def train(recipe: Recipe, data: Path, out: Path, *, validate_every: int = 500) -
         contract=recipe.contract,
         jitter=recipe.jitter,
         seed=recipe.seed,
+        pan_blur=recipe.pan_blur,
         first=first,
     )
     started = time.monotonic()
