@@ -28,10 +28,12 @@ _MODULES = ("demo", "degrade", "errors", "metrics", "nn", "sensors", "training",
 __all__ = [*_HOME, "__version__"]
 
 if TYPE_CHECKING:
-    from .api import fuse
-    from .errors import PanTinyError
-    from .scene import fuse_files
-    from .weights import Model, load_model, save_model
+    from .api import fuse as fuse
+    from .errors import PanTinyError as PanTinyError
+    from .scene import fuse_files as fuse_files
+    from .weights import Model as Model
+    from .weights import load_model as load_model
+    from .weights import save_model as save_model
 
 
 def __getattr__(name: str) -> Any:

@@ -52,7 +52,7 @@ def test_gradient_reaches_every_parameter(name: str) -> None:
     [((4, 8, 8), (1, 1, 8, 8)), ((1, 3, 8, 8), (1, 1, 8, 8)), ((1, 4, 8, 8), (1, 8, 8))],
 )
 def test_wrong_shapes_are_said(ms_shape: tuple[int, ...], pan_shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match="got shape .* need"):
+    with pytest.raises(ShapeError, match=r"got shape .* need"):
         PanTiny()(torch.rand(ms_shape), torch.rand(pan_shape))
 
 

@@ -123,7 +123,7 @@ def test_training_lowers_the_loss(folder: Path, tmp_path: Path) -> None:
 
 
 def test_missing_manifest_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="manifest.json: not found"):
+    with pytest.raises(DataError, match=r"manifest\.json: not found"):
         load_pairs(tmp_path, "train")
 
 

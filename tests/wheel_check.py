@@ -41,7 +41,7 @@ def main() -> None:
     error = float(np.abs(back - ms).mean())
     assert 0 < error < 20, f"the fused image is {error:.1f} DN away from MS on average"
     try:
-        import pantiny.nn  # noqa: F401
+        import pantiny.nn
     except pantiny.PanTinyError as error_without_torch:
         assert "pip install" in str(error_without_torch)
     else:

@@ -48,7 +48,7 @@ def gaussian_sigma(gain: float, ratio: float) -> float:
 
 def gaussian_radius(ratio: float, gains: tuple[float, ...]) -> int:
     """Half the number of taps: four standard deviations of the widest band."""
-    return max(int(math.ceil(4.0 * gaussian_sigma(g, ratio))) for g in gains)
+    return max(math.ceil(4.0 * gaussian_sigma(g, ratio)) for g in gains)
 
 
 def gaussian_taps(
@@ -69,7 +69,7 @@ def gaussian_taps(
 
 
 def cubic_antialias_taps(start: int, count: int, ratio: int) -> Taps:
-    """Taps that shrink by ``ratio`` with the cubic kernel stretched by ``ratio`` (4 * ratio taps)."""
+    """Taps that shrink by ``ratio`` with the cubic stretched by ``ratio`` (4 * ratio taps)."""
     centre = (np.arange(start, start + count) + 0.5) * ratio - 0.5
     first = np.floor(centre).astype(np.int64) - 2 * ratio + 1
     distance = centre[:, None] - (first[:, None] + np.arange(4 * ratio)[None, :])

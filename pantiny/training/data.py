@@ -184,8 +184,8 @@ def batches(
 
     Batch ``i`` depends on ``seed`` and ``i`` only, so a run resumed at ``first`` sees what
     it would have seen. With probability ``pan_blur`` a crop's PAN lies anywhere between
-    sharp and as blurred as a native one. Sensors are drawn with probability proportional to the square root of their pixels,
-    scenes within a sensor in proportion to their pixels.
+    sharp and as blurred as a native one. Sensors are drawn with probability proportional to the
+    square root of their pixels, scenes within a sensor in proportion to their pixels.
     """
     sensors = sorted({p.sensor for p in pairs})
     members = {s: [p for p in pairs if p.sensor == s] for s in sensors}
