@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import shlex
@@ -122,6 +123,11 @@ def fuse_command(
     )
     if not options["dry_run"]:
         log.info("wrote %s", inputs[-1])
+
+
+# ``rio pantiny``: the same command under the name that rasterio's own tool lists.
+rio_command = copy.copy(fuse_command)
+rio_command.name = "pantiny"
 
 
 def _process_budget(memory: str) -> int:
