@@ -11,13 +11,13 @@ import numpy as np
 from .arrays import as_array, check_pair, returner
 from .bands import band_groups, parse_bands
 from .engine import Settings, check_backend, check_tile, choose_layout, run
-from .errors import OptionError, RatioError, ShapeError
+from .errors import DtypeError, OptionError, RatioError, ShapeError
 from .options import check_consistency, fill_value, radiometry
 from .pair import ArraySink, ArraySource, Mask
 from .progress import progress_to
 from .sensors import Sensor, get_sensor
 from .survey import survey
-from .system import parse_bytes, resolve_threads
+from .system import as_int, parse_bytes, resolve_threads
 from .weights import Model, load_model
 
 if TYPE_CHECKING:
@@ -176,6 +176,11 @@ def _ratio(ms_shape: tuple[int, ...], pan_shape: tuple[int, ...], asked: Any) ->
             "whole number from 2 to 8 both ways; crop both to the same ground, or use fuse_files, "
             "which aligns by geotransform"
         )
+    if asked is not None and as_int(asked) is None:
+        raise OptionError(
+            f"ratio: got {asked!r}; need a whole number from 2 to 8; leave ratio out, the shapes "
+            "give it"
+        )
     if asked is not None and asked != found:
         raise RatioError(f"ratio: got {asked!r}, but {text} give {found}; leave ratio out")
     return found
@@ -187,14 +192,20 @@ def _result(out: Any, ms: np.ndarray, pan: np.ndarray, batched: bool) -> np.ndar
         return np.empty(shape, ms.dtype)
     array = as_array(out, "out")
     need = shape if batched else shape[1:]
-    if array.shape != need or array.dtype != ms.dtype:
-        raise ShapeError(
-            f"out: got shape {array.shape}, dtype {array.dtype}; need {need}, {ms.dtype}"
+    fix = f"pass numpy.empty({need}, '{ms.dtype}'), or call without out"
+    if array.shape != need:
+        raise ShapeError(f"out: got shape {array.shape}; need {need}; {fix}")
+    kept = not isinstance(out, np.ndarray) or out.dtype.isnative  # as_array copied it otherwise
+    if array.dtype != ms.dtype or not kept:
+        raise DtypeError(
+            f"out: got dtype {out.dtype}; need {ms.dtype} as ms, in native byte order; {fix}"
         )
     if not array.flags.writeable:
-        raise OptionError("out: is read-only; need a writable array")
+        raise OptionError(f"out: got a read-only array; need a writable one; {fix}")
     if np.shares_memory(array, ms) or np.shares_memory(array, pan):
-        raise OptionError("out: overlaps ms or pan in memory; need an array of its own")
+        raise OptionError(
+            f"out: got memory that ms or pan lies in; need an array of its own; {fix}"
+        )
     return array if batched else array[None]
 
 
@@ -210,9 +221,18 @@ def _masks(
     if isinstance(pan_in, np.ma.MaskedArray):
         valid = ~np.ma.getmaskarray(pan_in).reshape(pan.shape)
     if mask is not None:
-        given = np.asarray(mask)
+        try:
+            given = np.asarray(mask)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise OptionError(
+                f"mask: got {type(mask).__name__} that is no array ({error}); need bool or uint8, "
+                "nonzero = valid; wrap it with numpy.asarray"
+            ) from error
         if given.dtype.kind not in "bui":
-            raise OptionError(f"mask: got dtype {given.dtype}; need bool or uint8, nonzero = valid")
+            raise OptionError(
+                f"mask: got dtype {given.dtype}; need bool or uint8, nonzero = valid; "
+                "compare it, for example mask > 0"
+            )
         given = given != 0
         given = given if batched and given.ndim == 3 else given[None]
         if given.shape[1:] == pan.shape[1:] and given.shape[0] in (1, len(ms)):
@@ -224,7 +244,8 @@ def _masks(
         else:
             raise ShapeError(
                 f"mask: got shape {np.shape(mask)}; need PAN's {pan.shape[1:]} or MS's "
-                f"{ms.shape[2:]}"
+                f"{ms.shape[2:]}{', one per image or one for all' if batched else ''}; "
+                "merge masks of bands with mask.all(axis=0)"
             )
     return [
         (None if ms_valid is None else ms_valid[i], None if valid is None else valid[i])

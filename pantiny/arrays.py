@@ -38,7 +38,13 @@ def as_array(x: Any, name: str) -> np.ndarray:
             )
         if str(x.dtype) == "torch.bfloat16":
             raise DtypeError(f"{name}: got torch.bfloat16; need {_names()}; pass {name}.float()")
-        array = x.detach().numpy()
+        try:
+            array = x.detach().numpy()
+        except (TypeError, RuntimeError) as error:
+            raise DtypeError(
+                f"{name}: got a tensor that numpy cannot view ({error}); need a dense one; pass "
+                f"{name}.to_dense()"
+            ) from error
     elif hasattr(x, "__array_interface__"):
         array = np.asarray(x)
     elif hasattr(x, "__dlpack__"):
@@ -80,40 +86,67 @@ def check_pair(ms: np.ndarray, pan: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     ------
     SwappedInputsError, ShapeError
     """
-    if ms.ndim == 2 and pan.ndim == 3 and pan.shape[0] > 1:
+    got = f"ms {ms.shape} and pan {pan.shape}"
+    if _swapped(ms, pan):
         raise SwappedInputsError(
-            f"ms, pan: got ms {ms.shape} and pan {pan.shape}; they look swapped; "
-            "call fuse(ms, pan) with ms [K, h, w] first"
+            f"ms, pan: got {got}; PAN is the finer one; they look swapped: call fuse(ms, pan), "
+            "with one band as ms[None]"
         )
     if ms.ndim not in (3, 4):
         raise ShapeError(
             f"ms: got shape {ms.shape}; need [K, h, w] or [N, K, h, w], bands first; "
             "for one band use ms[None]"
         )
+    if 0 in ms.shape[-3:] or 0 in pan.shape[-2:]:
+        raise ShapeError(
+            f"ms, pan: got {got}; need at least one band and one pixel; check how they were read "
+            "or cropped"
+        )
     batched = ms.ndim == 4
-    if batched and pan.ndim == 4 and pan.shape[1] == 1:
-        pan = pan[:, 0]
-    elif not batched and pan.ndim == 3 and pan.shape[0] == 1:
-        pan = pan[0]
-    if not batched:
-        ms, pan = ms[None], pan[None]
-    if ms.size and pan.ndim >= 3 and min(ms.shape[-2:]) > max(1, *pan.shape[-2:]):
-        raise SwappedInputsError(
-            f"ms, pan: got ms {ms.shape[-2:]} pixels and pan {pan.shape[-2:]}; PAN is the finer "
-            "one; they look swapped: call fuse(ms, pan)"
-        )
-    if pan.ndim != 3 or pan.shape[0] != ms.shape[0]:
+    if pan.ndim == ms.ndim and pan.shape[-1] == 1 < pan.shape[-2]:
         raise ShapeError(
-            f"pan: got shape {pan.shape if batched else pan.shape[1:]}; need "
-            f"{'[N, 1, H, W] or [N, H, W] with N = ' + str(ms.shape[0]) if batched else '[H, W]'}"
+            f"pan: got shape {pan.shape}; need {_pan_shape(ms, batched)}; it looks bands-last; "
+            "pass pan[..., 0]"
         )
-    if 0 in ms.shape[1:] or 0 in pan.shape[1:]:
+    plane = pan
+    if pan.ndim == ms.ndim and pan.shape[-3] == 1:
+        plane = pan[:, 0] if batched else pan[0]
+    if plane.ndim != ms.ndim - 1 or (batched and plane.shape[0] != ms.shape[0]):
         raise ShapeError(
-            f"ms, pan: got shapes {ms.shape} and {pan.shape}; an image has no pixels or no bands"
+            f"pan: got shape {pan.shape}; need {_pan_shape(ms, batched)}, one band; select it, for "
+            "example pan[0], or make batches of ms and pan alike"
         )
-    if ms.shape[1] > max(32, ms.shape[2], ms.shape[3]):
+    if _bands_last(ms, plane):
+        order = (0, 3, 1, 2) if batched else (2, 0, 1)
         raise ShapeError(
-            f"ms: got shape {ms.shape[1:]} with {ms.shape[1]} bands; it looks bands-last; "
-            "pass ms.transpose(2, 0, 1)"
+            f"ms: got shape {ms.shape} with {ms.shape[-3]} bands; it looks bands-last; need bands "
+            f"first; pass ms.transpose{order}"
         )
-    return ms, pan, batched
+    return (ms, plane, True) if batched else (ms[None], plane[None], False)
+
+
+def _pan_shape(ms: np.ndarray, batched: bool) -> str:
+    return f"[N, 1, H, W] or [N, H, W] with N = {ms.shape[0]}" if batched else "[H, W]"
+
+
+def _swapped(ms: np.ndarray, pan: np.ndarray) -> bool:
+    """Whether what came as ms is larger both ways than what came as pan."""
+    if ms.ndim < 2 or pan.ndim < 2 or not pan.size:
+        return False
+    if ms.ndim == 2:  # PAN as [H, W]; MS with its bands first or last
+        small, large = sorted(pan.shape)[-2:], sorted(ms.shape)
+        return small[0] < large[0] and small[1] < large[1]
+    return ms.shape[-2] > pan.shape[-2] and ms.shape[-1] > pan.shape[-1]
+
+
+def _bands_last(ms: np.ndarray, pan: np.ndarray) -> bool:
+    """Whether PAN's size fits the first two of ms's axes and not the last two."""
+
+    def fits(height: int, width: int) -> bool:
+        ratio = pan.shape[-2] // height
+        return 2 <= ratio <= 8 and pan.shape[-2:] == (height * ratio, width * ratio)
+
+    bands, height, width = ms.shape[-3:]
+    if fits(height, width):
+        return False
+    return fits(bands, height) or bands > max(32, height, width)

@@ -41,6 +41,7 @@ _SYNONYMS = {
     "rededge": "red-edge",
     "red edge": "red-edge",
 }
+_LETTERS = frozenset(key for key in _SYNONYMS if len(key) == 1)
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,22 @@ def parse_bands(bands: str | Sequence[str], n_bands: int) -> tuple[str, ...]:
         parts: Sequence[str] = bands.split(",") if "," in bands else [bands]
         if len(parts) == 1 and n_bands > 1 and len(bands) == n_bands:
             parts = list(bands)
-    else:
+    elif isinstance(bands, Sequence) and all(isinstance(b, str) for b in bands):
         parts = bands
+    else:
+        raise OptionError(
+            f"bands: got {bands!r}; need names, for example 'red,green,blue,nir', 'rgbn' or a list "
+            "of str; name the bands in file order"
+        )
     names = []
     for part in parts:
         name = canonical_band(part)
+        if name is None and len(parts) == 1 and _LETTERS.issuperset(part.lower()):
+            raise OptionError(
+                f"bands: got {len(part)} letters ({part!r}) for {n_bands} bands; "
+                "need each band named once, in file order; for other bands separate full names "
+                "by commas"
+            )
         if name is None:
             raise OptionError(
                 f"bands: {part!r} is not a known band; known: {', '.join(WAVELENGTHS_NM)}; "
@@ -92,7 +104,7 @@ def parse_bands(bands: str | Sequence[str], n_bands: int) -> tuple[str, ...]:
     if len(names) != n_bands or len(set(names)) != len(names):
         raise OptionError(
             f"bands: got {len(names)} names ({', '.join(names)}) for {n_bands} bands; "
-            "need each band named once, in file order"
+            f"need each band named once, in file order; known: {', '.join(WAVELENGTHS_NM)}"
         )
     return tuple(names)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from .bands import Group
 from .errors import BackendError, CoreError, MemoryBudgetError, OptionError
-from .system import format_bytes
+from .system import as_int, format_bytes
 from .weights import Model
 
 log = logging.getLogger("pantiny")
@@ -363,6 +363,10 @@ def check_tile(tile: int | None) -> int | None:
     """Refuse a tile size below one pixel."""
     if tile is None:
         return None
-    if isinstance(tile, bool) or not isinstance(tile, int) or tile < 1:
-        raise OptionError(f"tile: got {tile!r}; need a whole number of pixels, 64 or more")
-    return tile
+    found = as_int(tile)
+    if found is None or found < 1:
+        raise OptionError(
+            f"tile: got {tile!r}; need a whole number of pixels, 64 or more; "
+            "leave it out to let the memory budget decide"
+        )
+    return found

@@ -13,6 +13,7 @@ from .errors import (
     OptionError,
     OverlapError,
     RatioError,
+    SwappedInputsError,
 )
 
 EXTENTS = ("intersection", "union", "error")
@@ -104,7 +105,7 @@ def whole_ratio(value_y: float, value_x: float, where: str) -> int:
 def check_extent(extent: str) -> str:
     """Refuse an unknown extent policy."""
     if extent not in EXTENTS:
-        raise OptionError(f"extent: got {extent!r}; need one of {', '.join(EXTENTS)}")
+        raise OptionError(f"extent: got {extent!r}; need one of {', '.join(EXTENTS)}; choose one")
     return extent
 
 
@@ -132,9 +133,15 @@ def pair_grids(ms: Grid, pan: Grid, extent: str = "intersection") -> Pairing:
 
     Raises
     ------
-    CrsError, GeotransformError, RatioError, OverlapError, ExtentError
+    CrsError, GeotransformError, SwappedInputsError, RatioError, OverlapError, ExtentError
     """
     check_extent(extent)
+    if bool(ms.crs) != bool(pan.crs):
+        has, lacks = (ms, pan) if ms.crs else (pan, ms)
+        raise CrsError(
+            f"{lacks.name}: has no CRS, but {has.name} has {_crs(has)}; need the same in both; if "
+            f"they agree, state it with gdal_edit.py -a_srs '{_crs(has)}' {lacks.name}"
+        )
     if ms.crs != pan.crs:
         raise CrsError(
             f"{ms.name}, {pan.name}: CRS {_crs(ms)} and {_crs(pan)}; need the same; "
@@ -161,6 +168,11 @@ def pair_grids(ms: Grid, pan: Grid, extent: str = "intersection") -> Pairing:
         raise GeotransformError(
             f"{ms.name}, {pan.name}: one grid is flipped against the other; need the same row and "
             "column directions; rewrite one with gdalwarp"
+        )
+    if t.a > 1.5 and t.e > 1.5:
+        raise SwappedInputsError(
+            f"{ms.name}, {pan.name}: the pixels given as PAN are {t.e:.3g} x {t.a:.3g} times those "
+            "given as MS; PAN is the finer one; they look swapped: give MS first, PAN after it"
         )
     ratio = whole_ratio(1 / t.e, 1 / t.a, f"{ms.name}, {pan.name}")
     row, row_end = _span(t.e, t.f, pan.height, ms.height, extent)

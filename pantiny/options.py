@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy as np
 from .errors import OptionError
 from .scaling import BIT_DEPTHS, peak_of
 from .sensors import UNKNOWN_GAIN, Sensor, get_sensor
+from .system import as_int
 from .weights import Model
 
 MAX_CONSISTENCY = 8
@@ -39,24 +42,26 @@ def check_consistency(steps: Any, model: Model) -> int:
     """Number of back-projection steps; None: the model's own default."""
     if steps is None:
         return model.consistency
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps <= MAX_CONSISTENCY:
+    found = as_int(steps)
+    if found is None or not 0 <= found <= MAX_CONSISTENCY:
         raise OptionError(
             f"consistency: got {steps!r}; need a whole number of steps from 0 (the plain network) "
             f"to {MAX_CONSISTENCY}; leave it out for the model's default, {model.consistency}"
         )
-    return steps
+    return found
 
 
 def check_bits(bits: Any) -> int | None:
     """Bit depth 1 to 16, or None."""
     if bits is None:
         return None
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= 16:
+    found = as_int(bits)
+    if found is None or not 1 <= found <= 16:
         raise OptionError(
             f"bits: got {bits!r}; need a whole number from 1 to 16 "
             f"(usual: {', '.join(map(str, BIT_DEPTHS))}); leave it out if unknown"
         )
-    return bits
+    return found
 
 
 def radiometry(
@@ -95,14 +100,18 @@ def fill_value(nodata: Any, dtype: np.dtype) -> tuple[float, bool]:
     """
     if nodata is None:
         return (float("nan") if dtype.kind == "f" else 0.0), False
-    if isinstance(nodata, bool) or not isinstance(nodata, (int, float, np.number)):
+    if isinstance(nodata, bool) or not isinstance(nodata, Real):
         raise OptionError(f"nodata: got {nodata!r}; need a number; leave it out if there is none")
     value = float(nodata)
     if not holds(dtype, value):
-        info = np.iinfo(dtype)
+        if dtype.kind == "f":
+            need = "a number that float32 can hold"
+        else:
+            info = np.iinfo(dtype)
+            need = f"a whole number from {info.min} to {info.max}"
         raise OptionError(
-            f"nodata: {nodata!r} does not exist in {dtype}; need a whole number from "
-            f"{info.min} to {info.max}"
+            f"nodata: {nodata!r} does not exist in {dtype}; need {need}; give the value that "
+            "missing pixels really hold, or leave nodata out"
         )
     return value, True
 
@@ -110,6 +119,7 @@ def fill_value(nodata: Any, dtype: np.dtype) -> tuple[float, bool]:
 def holds(dtype: np.dtype, value: float) -> bool:
     """Whether a pixel of this dtype can have this value."""
     if dtype.kind == "f":
-        return True
+        with np.errstate(over="ignore"):
+            return not math.isfinite(value) or bool(np.isfinite(dtype.type(value)))
     info = np.iinfo(dtype)
-    return value.is_integer() and info.min <= value <= info.max
+    return float(value).is_integer() and info.min <= value <= info.max

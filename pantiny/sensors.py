@@ -123,6 +123,11 @@ def get_sensor(name: str | Sensor | None, n_bands: int | None = None) -> Sensor 
     """
     if name is None or isinstance(name, Sensor):
         return name
+    if not isinstance(name, str):
+        raise OptionError(
+            f"sensor: got {type(name).__name__}; need a name from the sensor table: "
+            f"{', '.join(SENSORS)}; leave it out if unknown"
+        )
     key = "".join(ch for ch in name.upper() if ch.isalnum())
     if key == "UNKNOWN":
         return None

@@ -18,13 +18,15 @@ log = logging.getLogger("pantiny")
 def check_finite(values: np.ndarray, name: str) -> None:
     """Refuse NaN and infinity among valid pixels."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        bad = int((~np.isfinite(values)).sum())
-        kind = "NaN" if np.isnan(values).any() else "infinity"
+        nans = int(np.isnan(values).sum())
+        infinite = int(np.isinf(values).sum())
+        fix = "if NaN marks missing pixels, pass nodata=float('nan') (--nodata nan)"
+        if infinite:
+            fix = "replace infinite values before fusing, or mask those pixels"
         raise DataError(
-            f"{name}: {bad} valid values are {kind}; need finite values; if they mark missing "
-            "pixels pass nodata=float('nan') or a mask"
+            f"{name}: got {nans} NaN and {infinite} infinite values among the valid pixels; "
+            f"need finite values; {fix}"
         )
-
 
 
 class Survey:
@@ -76,7 +78,7 @@ class Survey:
         if not self.valid_pixels:
             raise DataError(
                 "ms, pan: no pixel is valid in both; need at least one that is neither nodata nor "
-                "masked; check nodata= and mask="
+                "masked; check the nodata value and the masks"
             )
 
     def finish(self, ms_dtype: np.dtype, bits: int | None) -> list[float]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import re
+from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 from .errors import OptionError
 
@@ -15,6 +17,11 @@ _UNITS = {"": 1, "B": 1}
 for _i, _p in enumerate("KMGT", 1):
     _UNITS[_p] = _UNITS[f"{_p}IB"] = 1 << (10 * _i)
     _UNITS[f"{_p}B"] = 1000**_i
+
+
+def as_int(value: Any) -> int | None:
+    """The integer that an int or a numpy integer is; None for anything else, bool included."""
+    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
 
 
 def parse_bytes(value: int | float | str | None) -> int:
@@ -27,14 +34,14 @@ def parse_bytes(value: int | float | str | None) -> int:
     """
     if value is None:
         return DEFAULT_MEMORY
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, Real) and not isinstance(value, bool):
         if math.isfinite(value) and value >= 1:
             return int(value)
     elif isinstance(value, str):
         match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*", value)
         if match and match[2].upper() in _UNITS:
             amount = float(match[1]) * _UNITS[match[2].upper()]
-            if amount >= 1:
+            if 1 <= amount < math.inf:
                 return int(amount)
     raise OptionError(
         f"memory: got {value!r}; need bytes or a text such as '96MiB' or '2GB'; "
@@ -85,9 +92,10 @@ def resolve_threads(threads: int | None) -> int:
     """
     if threads is None:
         return usable_cores()
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 4096:
+    found = as_int(threads)
+    if found is None or not 1 <= found <= 4096:
         raise OptionError(
             f"threads: got {threads!r}; need a whole number from 1 to 4096; "
             "leave it out to use every core this process may use"
         )
-    return threads
+    return found

@@ -248,6 +248,11 @@ def load_model(source: str | os.PathLike[str] | Model) -> Model:
     """
     if isinstance(source, Model):
         return source
+    if not isinstance(source, (str, os.PathLike)):
+        raise OptionError(
+            f"model: got {type(source).__name__}; need the name of a packaged model, a path or a "
+            f"Model; packaged: {', '.join(packaged_models())}"
+        )
     if isinstance(source, str) and not (Path(source).suffix or set(source) & {"/", "\\"}):
         return _load_packaged(source)
     path = Path(source)
