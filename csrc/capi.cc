@@ -14,8 +14,19 @@ bool dtype_ok(int32_t d) { return d >= PTN_U8 && d <= PTN_F32; }
 
 bool input_ok(const ptn_plan& plan, const ptn_input& in) {
   if (!in.ms || !in.pan || !dtype_ok(in.ms_dtype) || !dtype_ok(in.pan_dtype)) return false;
-  if (in.ms_first < 0 || in.ms_first + in.ms_rows > plan.scene.ms_height) return false;
-  return in.pan_first >= 0 && in.pan_first + in.pan_rows <= plan.scene.height;
+  // differences: a sum could overflow
+  const int64_t ms_left = plan.scene.ms_height - in.ms_first;
+  const int64_t pan_left = plan.scene.height - in.pan_first;
+  return in.ms_first >= 0 && in.ms_rows <= ms_left && in.pan_first >= 0 && in.pan_rows <= pan_left;
+}
+
+bool output_ok(const ptn_output& out) {
+  constexpr double kLow[] = {0, 0, -32768}, kHigh[] = {255, 65535, 32767};
+  // so that NaN fails
+  if (!out.fused || !dtype_ok(out.dtype) || !(out.low <= out.high)) return false;
+  if (out.dtype == PTN_F32) return true;
+  const double low = kLow[out.dtype], high = kHigh[out.dtype];
+  return out.low >= low && out.high <= high && out.fill >= low && out.fill <= high;
 }
 
 bool rows_held(const ptn_input& in, const ptn_rows& need) {
@@ -75,6 +86,8 @@ ptn_status ptn_model_bytes(const ptn_arch* arch, size_t* bytes) {
 ptn_status ptn_model_create(const ptn_arch* arch, const ptn_tensor* tensors, int32_t count,
                             void* memory, size_t bytes, ptn_model** model) {
   if (!arch || !tensors || count < 0 || !memory || !model) return PTN_ERR_ARGUMENT;
+  for (int32_t i = 0; i < count; ++i)
+    if (!tensors[i].name) return PTN_ERR_ARGUMENT;
   if (!pantiny::arch_supported(*arch)) return PTN_ERR_UNSUPPORTED;
   if (bytes < pantiny::model_bytes(*arch) || !aligned(memory)) return PTN_ERR_WORKSPACE;
   return pantiny::model_fill(*arch, tensors, count, memory, model);
@@ -115,8 +128,7 @@ ptn_status ptn_plan_run(ptn_plan* plan, int32_t pass, int64_t y0, int64_t y1,
   if (pass != plan->pass || y0 != plan->next_row) return PTN_ERR_ORDER;
   if (!input_ok(*plan, *input)) return PTN_ERR_ARGUMENT;
   if (!rows_held(*input, pantiny::plan_rows(*plan, pass, y0, y1))) return PTN_ERR_ROWS;
-  if (pass + 1 == ptn_model_passes(plan->model) &&
-      (!output || !output->fused || !dtype_ok(output->dtype)))
+  if (pass + 1 == ptn_model_passes(plan->model) && (!output || !output_ok(*output)))
     return PTN_ERR_ARGUMENT;
   pantiny::plan_run(*plan, pass, y0, y1, *input, output);
   return PTN_OK;

@@ -200,5 +200,6 @@ PYBIND11_MODULE(_core, m) {
       .def("run", &Plan::run, py::kw_only(), py::arg("pass_"), py::arg("y0"), py::arg("y1"),
            py::arg("ms"), py::arg("ms_first"), py::arg("ms_bands"), py::arg("pan"),
            py::arg("pan_first"), py::arg("valid"), py::arg("ms_valid"), py::arg("out"),
-           py::arg("out_bands"), py::arg("low"), py::arg("high"), py::arg("fill"), py::arg("reserve"));
+           py::arg("out_bands"), py::arg("low"), py::arg("high"), py::arg("fill"),
+           py::arg("reserve"));
 }

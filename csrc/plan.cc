@@ -12,6 +12,11 @@ namespace pantiny {
 
 namespace {
 
+// Limits that keep sizes and indices well within 64 bits: 2^40 pixels times (4 * 64 + 10)
+// planes, 4 bytes and 4096 threads are less than 2^63.
+constexpr int64_t kMaxPixels = int64_t{1} << 40, kMaxTile = int64_t{1} << 20;
+constexpr double kMaxOffset = 1e9;  // MS pixels
+
 int64_t block_columns(const ptn_scene& s) { return round_up(s.width, PTN_BLOCK) / PTN_BLOCK; }
 
 ConsistencyScratch take_consistency(Arena& arena, const ptn_scene& s, int reach, int radius) {
@@ -222,18 +227,21 @@ void run_output(const Job& job, int64_t y0, int64_t y1, const ptn_output& output
 }  // namespace
 
 bool scene_supported(const ptn_model& model, const ptn_scene& s) {
-  const bool sizes = s.height > 0 && s.width > 0 && s.ms_height > 0 && s.ms_width > 0 &&
-                     s.height < (int64_t{1} << 31) && s.width < (int64_t{1} << 31);
-  const bool tiles = s.tile_rows > 0 && s.tile_cols > 0 && s.band_rows > 0 &&
-                     s.tile_rows % PTN_BLOCK == 0 && s.tile_cols % PTN_BLOCK == 0 &&
-                     s.band_rows % PTN_BLOCK == 0;
-  // negated so that NaN fails
-  const bool grid = s.scale_y > 0.05 && s.scale_y <= 1 && s.scale_x > 0.05 && s.scale_x <= 1;
+  auto size_ok = [](int64_t n) { return n > 0 && n < (int64_t{1} << 31); };
+  const bool sizes = size_ok(s.height) && size_ok(s.width) && size_ok(s.ms_height) &&
+                     size_ok(s.ms_width) && s.height <= kMaxPixels / s.width;
+  auto tile_ok = [](int64_t n) { return n > 0 && n <= kMaxTile && n % PTN_BLOCK == 0; };
+  const bool tiles = tile_ok(s.tile_rows) && tile_ok(s.tile_cols) && tile_ok(s.band_rows);
+  // what must hold, not what must not: NaN fails
+  auto scale_ok = [](double v) { return v > 0.05 && v <= 1; };
+  auto offset_ok = [](double v) { return v > -kMaxOffset && v < kMaxOffset; };
+  const bool grid = scale_ok(s.scale_y) && scale_ok(s.scale_x) && offset_ok(s.offset_y) &&
+                    offset_ok(s.offset_x) && s.dn_per_unit > 1e-30 && s.dn_per_unit < 1e30;
   bool gains = true;
   for (int k = 0; s.consistency > 0 && k < model.weights.arch.bands; ++k)
     gains = gains && s.gains[k] > 0.001 && s.gains[k] < 0.999;
-  return sizes && tiles && grid && gains && s.dn_per_unit > 0 && s.threads >= 1 &&
-         s.threads <= 4096 && s.consistency >= 0 && s.consistency <= 8 &&
+  return sizes && tiles && grid && gains && s.threads >= 1 && s.threads <= 4096 &&
+         s.consistency >= 0 && s.consistency <= 8 &&
          (s.storage == PTN_KEEP || s.storage == PTN_RECOMPUTE);
 }
 

@@ -42,9 +42,7 @@ int64_t buffer_rows(const Weights& w, const ptn_scene& s) {
 }
 
 int64_t buffer_cols(const Weights& w, const ptn_scene& s) {
-  // one lane group more: ranges are rounded to whole groups
-  return std::min(s.tile_cols, round_up(s.width, PTN_BLOCK)) + 2 * widest_halo(w, s.storage) +
-         kLane;
+  return std::min(s.tile_cols, round_up(s.width, PTN_BLOCK)) + 2 * widest_halo(w, s.storage);
 }
 
 float dn(const void* data, int dtype, int64_t at) {

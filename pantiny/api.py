@@ -280,13 +280,21 @@ def _run_reference(
         )
         valid = source.valid(0, height)
         dn = np.clip(dn, settings.low, settings.high)
-        if sink.dtype.kind != "f":
-            dn = np.rint(dn)
+        dn = dn.astype(np.float32) if sink.dtype.kind == "f" else np.rint(dn)
+        if settings.reserve:
+            dn[dn == settings.fill] = _beside(settings.fill, settings.high, sink.dtype)
         if valid is not None:
             dn[:, valid == 0] = settings.fill
         for slot, band in enumerate(group.write):
             if band >= 0:
                 sink.write(0, [band], dn[slot : slot + 1].astype(sink.dtype))
+
+
+def _beside(fill: float, high: float, dtype: np.dtype) -> float:
+    """What a valid pixel becomes that would equal ``fill``."""
+    if dtype.kind == "f":
+        return float(np.nextafter(np.float32(fill), np.float32(high)))
+    return fill + 1 if fill + 1 <= high else fill - 1
 
 
 def _as_bool(mask: np.ndarray | None) -> np.ndarray | None:

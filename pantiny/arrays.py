@@ -29,7 +29,7 @@ def as_array(x: Any, name: str) -> np.ndarray:
         If it is no array or its dtype cannot be fused.
     """
     if isinstance(x, np.ndarray):
-        array = x
+        array = np.asarray(x)  # a masked array's mask is looked at apart
     elif _is_torch(x):
         if x.device.type != "cpu":
             raise BackendError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -106,7 +106,7 @@ class Layout:
     keep : bool
         Features of the whole scene stay in memory between passes; else each pass
         recomputes them (three times the arithmetic).
-    tile, band_rows : int
+    tile, band_rows, threads : int
     bytes : int
         What the run adds to the process at its peak.
     """
@@ -114,6 +114,7 @@ class Layout:
     keep: bool
     tile: int
     band_rows: int
+    threads: int
     bytes: int
 
     def describe(self, budget: int) -> str:
@@ -121,7 +122,7 @@ class Layout:
         how = "features kept in memory" if self.keep else "features recomputed in every pass"
         return (
             f"working memory {format_bytes(self.bytes)} of {format_bytes(budget)} allowed: {how}, "
-            f"tiles of {self.tile}, bands of {self.band_rows} rows"
+            f"tiles of {self.tile}, bands of {self.band_rows} rows, {self.threads} threads"
         )
 
 
@@ -173,19 +174,21 @@ def core_model(model: Model) -> Any:
     return _core_model(model.sha256, model)
 
 
-def _scene(source: Source, s: Settings, keep: bool, tile: int, band: int, dn: float, gains: Any) -> Any:
+def _scene(
+    source: Source, s: Settings, layout: Layout, dn_per_unit: float, gains: list[float]
+) -> Any:
     return core().Scene(
         shape=source.shape,
         ms_shape=source.ms_shape[1:],
         scale=s.scale,
         offset=s.offset,
-        dn_per_unit=dn,
+        dn_per_unit=dn_per_unit,
         consistency=s.consistency,
-        gains=list(gains),
-        threads=s.threads,
-        keep=keep,
-        tile=(tile, tile),
-        band_rows=band,
+        gains=gains,
+        threads=layout.threads,
+        keep=layout.keep,
+        tile=(layout.tile, layout.tile),
+        band_rows=layout.band_rows,
     )
 
 
@@ -216,10 +219,14 @@ def choose_layout(source: Source, sink_dtype: np.dtype, model: Model, s: Setting
     bands_out = model.variant.bands
     rounded = -(-height // block) * block
 
-    def layout(keep: bool, tile: int, band: int) -> Layout:
-        scene = _scene(source, s, keep, tile, band, 1.0, s.gains[:1] * model.variant.bands)
-        total = handle.plan_bytes(scene) + _io_bytes(source, sink_dtype, s, band, bands_out)
-        return Layout(keep, tile, band, total + s.cache)
+    # the widest kernel has the largest radius
+    gains = [min(s.gains)] * bands_out
+
+    def priced(keep: bool, tile: int, band: int, threads: int) -> Layout:
+        layout = Layout(keep, tile, band, threads, 0)
+        plan = handle.plan_bytes(_scene(source, s, layout, 1.0, gains))
+        total = plan + _io_bytes(source, sink_dtype, s, band, bands_out) + s.cache
+        return replace(layout, bytes=total)
 
     sides = [256, 128, 64]
     if s.tile is not None:
@@ -232,18 +239,22 @@ def choose_layout(source: Source, sink_dtype: np.dtype, model: Model, s: Setting
             per_row = -(-width // side)
             wanted = -(-8 * s.threads // per_row) * side  # a few tiles per thread in a band
             for band in sorted({min(max(wanted, side), rounded), side}, reverse=True):
-                candidates.append((keep, side, max(block, band // block * block)))
+                candidates.append((keep, side, max(block, band // block * block), s.threads))
+    threads = s.threads
+    while threads > 1:  # the last resort: less scratch
+        threads //= 2
+        candidates.append((False, sides[-1], sides[-1], threads))
     smallest = None
-    for keep, side, band in candidates:
-        found = layout(keep, side, band)
+    for candidate in candidates:
+        found = priced(*candidate)
         if found.bytes <= s.memory:
             return found
         smallest = found if smallest is None or found.bytes < smallest.bytes else smallest
     assert smallest is not None
     raise MemoryBudgetError(
         f"memory: {format_bytes(s.memory)} is too little for a scene {width} pixels wide; the "
-        f"smallest layout (tiles of {smallest.tile}, {s.threads} threads) needs "
-        f"{format_bytes(smallest.bytes)}; raise memory=, or use fewer threads"
+        f"smallest layout (tiles of {smallest.tile}, one thread) needs {format_bytes(smallest.bytes)}; "
+        "raise memory="
     )
 
 
@@ -274,9 +285,7 @@ def run(
     done = 0
     for group, dn_per_unit in zip(groups, scales):
         gains = [settings.gains[b] for b in group.read]
-        scene = _scene(
-            source, settings, layout.keep, layout.tile, layout.band_rows, dn_per_unit, gains
-        )
+        scene = _scene(source, settings, layout, dn_per_unit, gains)
         try:
             plan = core().Plan(handle, scene)
         except RuntimeError as error:

@@ -19,6 +19,7 @@ from .errors import (
 EXTENTS = ("intersection", "union", "error")
 RATIO_TOLERANCE = 0.01
 ROTATION_TOLERANCE = 0.05  # MS pixels across the whole scene
+SNAP_TOLERANCE = 1e-6  # PAN pixels across the whole scene: rounding, not geometry
 
 
 @dataclass(frozen=True)
@@ -175,10 +176,12 @@ def pair_grids(ms: Grid, pan: Grid, extent: str = "intersection") -> Pairing:
             "given as MS; PAN is the finer one; they look swapped: give MS first, PAN after it"
         )
     ratio = whole_ratio(1 / t.e, 1 / t.a, f"{ms.name}, {pan.name}")
-    row, row_end = _span(t.e, t.f, pan.height, ms.height, extent)
-    col, col_end = _span(t.a, t.c, pan.width, ms.width, extent)
-    common_rows = _span(t.e, t.f, pan.height, ms.height, "intersection")
-    common_cols = _span(t.a, t.c, pan.width, ms.width, "intersection")
+    scale_y, offset_y = _snap(t.e, t.f, ratio, max(pan.height, ms.height * ratio))
+    scale_x, offset_x = _snap(t.a, t.c, ratio, max(pan.width, ms.width * ratio))
+    row, row_end = _span(scale_y, offset_y, pan.height, ms.height, extent)
+    col, col_end = _span(scale_x, offset_x, pan.width, ms.width, extent)
+    common_rows = _span(scale_y, offset_y, pan.height, ms.height, "intersection")
+    common_cols = _span(scale_x, offset_x, pan.width, ms.width, "intersection")
     if common_rows[1] <= common_rows[0] or common_cols[1] <= common_cols[0]:
         raise OverlapError(
             f"{ms.name}, {pan.name}: no common area (MS covers {_bounds(ms)}, PAN {_bounds(pan)}); "
@@ -186,8 +189,8 @@ def pair_grids(ms: Grid, pan: Grid, extent: str = "intersection") -> Pairing:
         )
     if extent == "error":
         _refuse_difference(t, ms, pan)
-    ms_row, ms_row_end = _ms_window(t.e, t.f, row, row_end, ms.height)
-    ms_col, ms_col_end = _ms_window(t.a, t.c, col, col_end, ms.width)
+    ms_row, ms_row_end = _ms_window(scale_y, offset_y, row, row_end, ms.height)
+    ms_col, ms_col_end = _ms_window(scale_x, offset_x, col, col_end, ms.width)
     return Pairing(
         row,
         col,
@@ -197,11 +200,24 @@ def pair_grids(ms: Grid, pan: Grid, extent: str = "intersection") -> Pairing:
         ms_col,
         ms_row_end - ms_row,
         ms_col_end - ms_col,
-        (t.e, t.a),
-        (t.e * row + t.f - ms_row, t.a * col + t.c - ms_col),
+        (scale_y, scale_x),
+        (scale_y * row + offset_y - ms_row, scale_x * col + offset_x - ms_col),
         ratio,
         compose(pan.transform, pan.transform.translation(col, row)),
     )
+
+
+def _snap(scale: float, offset: float, ratio: int, size: int) -> tuple[float, float]:
+    """``1 / ratio`` and half PAN pixels where geotransforms mean them but rounding hides it.
+
+    Without this an aligned pair of files would not give the bits that ``fuse`` gives.
+    """
+    if abs(scale * ratio - 1) * size < SNAP_TOLERANCE:
+        scale = 1 / ratio
+    halves = round(2 * ratio * offset)
+    if abs(2 * ratio * offset - halves) < 2 * SNAP_TOLERANCE:
+        offset = halves / (2 * ratio)
+    return scale, offset
 
 
 def _ms_window(scale: float, offset: float, first: int, end: int, size: int) -> tuple[int, int]:

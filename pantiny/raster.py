@@ -241,13 +241,16 @@ class RasterSink:
     def __init__(self, path: Path, profile: dict[str, Any], overwrite: bool) -> None:
         self.path, self._overwrite = path, overwrite
         self.dtype = np.dtype(profile["dtype"])
+        self._profile = profile
         self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+    def open(self) -> None:
+        """Create the file; apart from ``__init__`` so that ``discard`` can follow anything."""
         try:
-            self._dataset = rasterio.open(self._temporary, "w", **profile)
+            self._dataset = rasterio.open(self._temporary, "w", **self._profile)
         except (RasterioError, OSError, ValueError, TypeError) as error:
-            self.discard()
             raise SceneWriteError(
-                f"out: {path} cannot be created ({error}); need a writable folder, enough space and "
+                f"out: {self.path} cannot be created ({error}); need a writable folder, enough space and "
                 "creation options GDAL knows"
             ) from error
 
@@ -333,11 +336,27 @@ def check_target(out: str | os.PathLike[str], inputs: Sequence[Any], overwrite: 
     return path
 
 
+def block_row_bytes(pair: RasterPair, block: int) -> int:
+    """Bytes of one row of the output's blocks: what is held until they are complete."""
+    return block * math.ceil(pair.shape[1] / block) * block * pair.bands * pair.ms_dtype.itemsize
+
+
+def choose_block(pair: RasterPair, budget: int) -> int:
+    """Side of the output's blocks: 512, smaller where a row of them would not fit."""
+    longest = max(16, math.ceil(max(pair.shape) / 16) * 16)
+    sides = [min(side, longest) for side in (512, 256, 128, 64)]
+    return next((s for s in sides if block_row_bytes(pair, s) <= budget // 16), sides[-1])
+
+
 def output_profile(
-    pair: RasterPair, pan: Any, pairing: Pairing, nodata: float | None, creation: dict[str, str]
+    pair: RasterPair,
+    pan: Any,
+    pairing: Pairing,
+    nodata: float | None,
+    tile: int,
+    creation: dict[str, str],
 ) -> dict[str, Any]:
     """Creation options: tiled, compressed, BIGTIFF where needed, never an alpha band."""
-    tile = min(512, max(16, math.ceil(max(pairing.height, pairing.width) / 16) * 16))
     profile: dict[str, Any] = {
         "driver": "GTiff",
         "dtype": pair.ms_dtype.name,

@@ -24,14 +24,16 @@ from .progress import progress_to
 from .raster import (
     RasterPair,
     RasterSink,
+    block_row_bytes,
     check_target,
+    choose_block,
     grid_of,
     open_raster,
     output_profile,
 )
 from .sensors import Sensor, get_sensor
 from .survey import survey
-from .system import MIB, parse_bytes, resolve_threads
+from .system import MIB, parse_bytes, resident_bytes, resolve_threads
 from .weights import Model, load_model
 
 log = logging.getLogger("pantiny")
@@ -116,9 +118,10 @@ def fuse_files(
     steps = check_consistency(consistency, network)
     n_threads, budget, side = resolve_threads(threads), parse_bytes(memory), check_tile(tile)
     target = check_target(out, [*ms_paths, pan], overwrite)
-    cache = min(64 * MIB, max(2 * MIB, budget // 8))
+    held = resident_bytes()
+    cache = min(64 * MIB, max(3 * MIB, budget // 16))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache, GDAL_NUM_THREADS=n_threads))
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
         opened = [stack.enter_context(open_raster(p, "ms")) for p in ms_paths]
         pan_file = stack.enter_context(open_raster(pan, "pan"))
         pair = RasterPair(opened, pan_file, nodata)
@@ -128,6 +131,7 @@ def fuse_files(
         descriptions = [d for f in opened for d in f.descriptions]
         names = _band_names(bands, descriptions, known, pair.bands)
         groups = band_groups(pair.bands, names, network.variant.bands)
+        block = choose_block(pair, budget)
         rad = radiometry(pair.ms_dtype, pair.bands, known, bits)
         fill, reserve, declared = _nodata(nodata, opened, pair)
         settings = Settings(
@@ -136,13 +140,13 @@ def fuse_files(
             gains=rad.gains,
             consistency=steps,
             threads=n_threads,
-            memory=budget,
+            memory=budget - max(0, resident_bytes() - held),  # GDAL and PROJ are loaded by now
             tile=side,
             low=rad.low,
             high=rad.high,
             fill=fill,
             reserve=reserve,
-            cache=cache + _OVERHEAD + _write_buffer(pair),
+            cache=cache + 2 * block_row_bytes(pair, block) + _OVERHEAD,
         )
         layout = choose_layout(pair, pair.ms_dtype, network, settings)
         log.info(
@@ -152,12 +156,12 @@ def fuse_files(
             pair.bands,
             pairing.ratio,
             pair.ms_dtype,
-            layout.describe(budget),
+            layout.describe(settings.memory),
         )
         scales = survey(pair, rad, [g.read for g in groups], network.contract, layout.band_rows)
         if dry_run:
             return target
-        profile = output_profile(pair, pan_file, pairing, declared, creation or {})
+        profile = output_profile(pair, pan_file, pairing, declared, block, creation or {})
         labels = [d or n for d, n in zip(descriptions, names or [None] * pair.bands)]
         tags = _tags(network, known, rad, steps, scales, command)
         with _writing(target, profile, overwrite) as sink:
@@ -168,13 +172,8 @@ def fuse_files(
     return target
 
 
-# What GDAL, the interpreter's heap and the threads' stacks take beside what is counted.
-_OVERHEAD = 10 * MIB
-
-
-def _write_buffer(pair: RasterPair) -> int:
-    # one row of compressed blocks being assembled
-    return 512 * 512 * pair.bands * pair.ms_dtype.itemsize
+# What codecs, the interpreter's heap and the threads' stacks take beside what is counted.
+_OVERHEAD = 6 * MIB
 
 
 def _band_names(
@@ -236,6 +235,7 @@ def _writing(target: Path, profile: dict[str, Any], overwrite: bool) -> Iterator
     """The output under a temporary name; renamed on success, removed on any failure."""
     sink = RasterSink(target, profile, overwrite)
     try:
+        sink.open()
         yield sink
         sink.finish()
     except BaseException:

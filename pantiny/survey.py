@@ -13,6 +13,7 @@ from .options import Radiometry
 from .scaling import Quantile, infer_bits, peak_of, scene_scale
 
 log = logging.getLogger("pantiny")
+_AT_ONCE = 1 << 17  # values sorted into the histogram together
 
 
 def check_finite(values: np.ndarray, name: str) -> None:
@@ -48,11 +49,13 @@ class Survey:
         self.largest = 0.0
         self.valid_pixels = 0
         self.pixels = 0
+        self.ms_complete = True
 
     def add_ms(self, ms: np.ndarray, valid: np.ndarray | None, first_sweep: bool) -> None:
         """Rows [K, rows, w] and their mask."""
         picked = ms.reshape(ms.shape[0], -1) if valid is None else ms[:, valid != 0]
         if first_sweep:
+            self.ms_complete = self.ms_complete and picked.size == ms.size
             check_finite(picked, "ms")
             if picked.size:
                 self.largest = max(self.largest, float(picked.max()))
@@ -115,6 +118,9 @@ def survey(
 ) -> list[float]:
     """DN per network value of each group of bands, from one look at the whole pair.
 
+    A mask without a hole is dropped from the source: such a pair gives the bits of one that
+    has no mask.
+
     Parameters
     ----------
     source : Source
@@ -136,12 +142,18 @@ def survey(
             found.end_sweep()
         for row in range(0, source.ms_shape[1], rows):
             end = min(row + rows, source.ms_shape[1])
-            found.add_ms(source.ms(row, end), source.ms_valid(row, end), sweep == 0)
+            ms, ms_valid = source.ms(row, end), source.ms_valid(row, end)
+            step = max(1, _AT_ONCE // (ms.shape[0] * ms.shape[2]))
+            for at in range(0, end - row, step):  # small temporaries, whatever the scene
+                piece = None if ms_valid is None else ms_valid[at : at + step]
+                found.add_ms(ms[:, at : at + step], piece, sweep == 0)
         if sweep == 0:  # before end_sweep, which an empty scene cannot pass
             for row in range(0, source.shape[0], rows):
                 end = min(row + rows, source.shape[0])
                 found.add_pan(source.pan(row, end), source.valid(row, end))
             found.require_valid()
+    source.ms_masked = source.ms_masked and not found.ms_complete
+    source.masked = source.masked and found.valid_pixels < found.pixels
     scales = found.finish(source.ms_dtype, radiometry.bits)
     log.info("%s", found.report(radiometry.bits, scales, radiometry.high))
     return scales

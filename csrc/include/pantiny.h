@@ -52,9 +52,9 @@ typedef enum ptn_storage {
 
 /* Sizes of the network. */
 typedef struct ptn_arch {
-  int32_t bands;    /* K, 1..PTN_MAX_BANDS */
-  int32_t channels; /* C, even, a multiple of heads, at most 64 */
-  int32_t heads;
+  int32_t bands;          /* K, 1..PTN_MAX_BANDS */
+  int32_t channels;       /* C, even, a multiple of heads, at most 64 */
+  int32_t heads;          /* at least 2 */
   int32_t encoder_blocks; /* at least 1 */
   int32_t body_blocks;    /* at least 1 */
   int32_t fusion;         /* ptn_fusion */
@@ -70,18 +70,21 @@ typedef struct ptn_tensor {
 typedef struct ptn_model ptn_model; /* folded weights, in the caller's memory */
 typedef struct ptn_plan ptn_plan;   /* one scene, in the caller's memory */
 
-/* One scene. Lengths in pixels; rows and columns of the PAN grid unless named ms_. */
+/* One scene. Lengths in pixels; rows and columns of the PAN grid unless named ms_. At most
+ * 2^31 - 1 rows or columns and 2^40 pixels. */
 typedef struct ptn_scene {
   int64_t height, width;       /* PAN grid */
   int64_t ms_height, ms_width; /* MS grid */
-  /* PAN row y has its centre at MS row (y + 0.5) * scale_y + offset_y - 0.5; likewise x. */
+  /* PAN row y has its centre at MS row (y + 0.5) * scale_y + offset_y - 0.5; likewise x.
+   * Scales in (0.05, 1]. Pixels outside the MS grid repeat its edge; those further than
+   * about two MS pixels are not corrected by back-projection. */
   double scale_y, offset_y, scale_x, offset_x;
-  double dn_per_unit;           /* DN per network value, > 0 */
+  double dn_per_unit;           /* DN per network value, in (1e-30, 1e30) */
   int32_t consistency;          /* back-projection steps, 0..8 */
-  double gains[PTN_MAX_BANDS];  /* MTF gain per band at MS Nyquist, in (0, 1) */
-  int32_t threads;              /* at least 1 */
+  double gains[PTN_MAX_BANDS];  /* MTF gain per band at MS Nyquist, in (0.001, 0.999) */
+  int32_t threads;              /* 1..4096 */
   int32_t storage;              /* ptn_storage */
-  int64_t tile_rows, tile_cols; /* multiples of PTN_BLOCK */
+  int64_t tile_rows, tile_cols; /* multiples of PTN_BLOCK, at most 2^20 */
   int64_t band_rows;            /* largest band, a multiple of PTN_BLOCK */
 } ptn_scene;
 
@@ -103,9 +106,10 @@ typedef struct ptn_input {
   int64_t ms_valid_row_stride;
 } ptn_input;
 
-/* Where the last pass puts its rows. Values are rounded half to even (integers) and
- * saturated to [low, high]; pixels that are not valid become `fill`. With `reserve_fill` a
- * valid pixel that would equal `fill` moves to the next value. */
+/* Where the last pass puts its rows. Values are saturated to [low, high] and rounded half to
+ * even (integers); pixels that are not valid become `fill`. With `reserve_fill` a valid pixel
+ * that would equal `fill` moves to the next value. Integers: low, high and fill are values of
+ * the dtype, and NaN becomes low. */
 typedef struct ptn_output {
   void* fused; /* first row: y0 of the call */
   int32_t dtype;

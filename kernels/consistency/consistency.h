@@ -1,4 +1,6 @@
-// Back-projection: repeat n times fused += up(ms - degrade(fused)), then round to DN.
+// Back-projection: repeat n times fused += up(ms - degrade(fused)), then round to DN. Pixels
+// so far outside the MS grid that none of the taps lies in it are not corrected: the sample
+// that would be repeated there depends on pixels beyond the reach of a step.
 #pragma once
 
 #include "kernels/resample/resample.h"

@@ -28,11 +28,13 @@ inline void store_pixel(const ptn_output& o, int64_t at, double dn, bool valid) 
   if (valid) {
     v = dn < o.low ? o.low : dn > o.high ? o.high : dn;
     if (o.dtype != PTN_F32) {
+      if (std::isnan(v)) v = o.low;                  // no integer stands for it
       constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52: rounds half to even
       v = (v + kMagic) - kMagic;
-      if (o.reserve_fill && v == o.fill) v = v + 1 <= o.high ? v + 1 : v - 1;
+      if (o.reserve_fill && v == o.fill) v = v + 1 <= o.high ? v + 1 : v - 1 >= o.low ? v - 1 : v;
     } else if (o.reserve_fill && static_cast<float>(v) == static_cast<float>(o.fill)) {
-      v = std::nextafter(static_cast<float>(v), static_cast<float>(o.high));
+      const float f = static_cast<float>(v), high = static_cast<float>(o.high);
+      v = std::nextafter(f, f < high ? high : static_cast<float>(o.low));
     }
   }
   switch (o.dtype) {
@@ -77,6 +79,11 @@ inline float mix_columns(const ConsistencyArgs& a, const Region& in, const float
     if (x >= in.x0 && x < in.x1) v += w[s] * row[x - in.x0];
   }
   return v;
+}
+
+// No sample that a pixel would be corrected with lies in the MS grid.
+inline bool beyond(const CubicTaps& taps, int64_t ms_size) {
+  return taps.first + 3 < 0 || taps.first >= ms_size;
 }
 
 // One step on one band: fused (region `in`) is corrected on region `out`.
@@ -127,6 +134,7 @@ inline void correct(const ConsistencyArgs& a, int band, const Region& in, const 
     float* f = s.fused + (y - in.y0) * cols - in.x0;
     const float* valid = a.valid ? s.valid + (y - in.y0) * cols - in.x0 : nullptr;
     const CubicTaps& ty = s.row_taps[y - out.y0];
+    if (beyond(ty, a.y.ms_size)) continue;
     float* mixed = s.mixed;  // one MS row, four rows mixed
     if (!masked) {
       std::fill(mixed, mixed + width, 0.0f);
@@ -137,6 +145,7 @@ inline void correct(const ConsistencyArgs& a, int band, const Region& in, const 
     }
     for (int64_t x = out.x0; x < out.x1; ++x) {
       const CubicTaps& tx = s.col_taps[x - out.x0];
+      if (beyond(tx, a.x.ms_size)) continue;
       if (masked) {
         if (!valid || valid[x] != 0.0f)
           f[x] += interpolate_masked(ty, tx, a.y.ms_size, a.x.ms_size, sample, exists);

@@ -185,15 +185,19 @@ def batches(
     Batch ``i`` depends on ``seed`` and ``i`` only, so a run resumed at ``first`` sees what
     it would have seen. With probability ``pan_blur`` a crop's PAN lies anywhere between
     sharp and as blurred as a native one. Sensors are drawn with probability proportional to the
-    square root of their pixels, scenes within a sensor in proportion to their pixels.
+    square root of their pixels, scenes within a sensor in proportion to their pixels; scenes
+    smaller than a crop are left out.
     """
+    side = crop // RATIO
+    pairs = [p for p in pairs if min(p.ms.shape[1:]) >= side]
+    if not pairs:
+        raise DataError(f"crop: no training pair holds {crop} x {crop} PAN pixels; use smaller crops")
     sensors = sorted({p.sensor for p in pairs})
     members = {s: [p for p in pairs if p.sensor == s] for s in sensors}
     area = {s: [float(p.pan.size) for p in members[s]] for s in sensors}
     # the second band group of an 8-band sensor is an extra, not a sensor of its own
     weight = np.array([(0.4 if s.endswith("-2") else 1.0) * np.sqrt(sum(area[s])) for s in sensors])
     scales = {p.name + p.sensor: p.scale(contract) for p in pairs}
-    side = crop // RATIO
     for step in itertools.count(first):
         rng = np.random.default_rng((seed, step))
         rows: list[tuple[np.ndarray, ...]] = []
