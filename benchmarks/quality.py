@@ -202,8 +202,8 @@ def headline(result: dict[str, Any], source: str) -> str:
     out += [
         "",
         f"Reduced resolution (Wald's protocol), four bands, ratio 4, mean over {sensors}; higher "
-        "is better for PSNR and Q4 (Q2n of four bands), lower for SAM and ERGAS. The checkpoint was "
-        "chosen on these images; WV3 was never trained on. Per sensor, eight bands and ratio 2: "
+        "is better for PSNR and Q4 (Q2n of four bands), lower for SAM and ERGAS. The checkpoint "
+        "was chosen on these images; WV3 was never trained on. Per sensor, eight bands, ratio 2: "
         "[docs/quality.md](docs/quality.md). "
         f"Made from `{source}` by `{result['command']}`, commit {result['commit'][:12]}.",
     ]

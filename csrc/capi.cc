@@ -14,10 +14,10 @@ bool dtype_ok(int32_t d) { return d >= PTN_U8 && d <= PTN_F32; }
 
 bool input_ok(const ptn_plan& plan, const ptn_input& in) {
   if (!in.ms || !in.pan || !dtype_ok(in.ms_dtype) || !dtype_ok(in.pan_dtype)) return false;
+  if (in.ms_first < 0 || in.pan_first < 0) return false;
   // differences: a sum could overflow
-  const int64_t ms_left = plan.scene.ms_height - in.ms_first;
-  const int64_t pan_left = plan.scene.height - in.pan_first;
-  return in.ms_first >= 0 && in.ms_rows <= ms_left && in.pan_first >= 0 && in.pan_rows <= pan_left;
+  return in.ms_rows <= plan.scene.ms_height - in.ms_first &&
+         in.pan_rows <= plan.scene.height - in.pan_first;
 }
 
 bool output_ok(const ptn_output& out) {

@@ -122,14 +122,14 @@ def fuse(
     give_back = returner(ms)
     ms_array, pan_array = as_array(ms, "ms"), as_array(pan, "pan")
     ms_array, pan_array, batched = check_pair(ms_array, pan_array)
-    count, n_bands, height, width = ms_array.shape
+    count, n_bands = ms_array.shape[:2]
     found = _ratio(ms_array.shape[2:], pan_array.shape[1:], ratio)
     names = parse_bands(bands, n_bands) if bands is not None else None
     known = get_sensor(sensor, n_bands)
     if names is None and known is not None and len(known.bands) == n_bands:
         names = known.bands
     groups = band_groups(n_bands, names, network.variant.bands)
-    rad = radiometry(ms_array.dtype, n_bands, known, bits)
+    rad = radiometry(ms_array.dtype, n_bands, known, bits, names)
     fill, reserve = fill_value(nodata, ms_array.dtype)
     steps = check_consistency(consistency, network)
     n_threads, budget, side = resolve_threads(threads), parse_bytes(memory), check_tile(tile)
@@ -263,7 +263,7 @@ def _run_reference(
 ) -> None:
     from .reference import fuse_ref
 
-    height, width = source.shape
+    height = source.shape[0]
     for group, scale in zip(groups, scales):
         dn = fuse_ref(
             network.tensors,

@@ -141,7 +141,11 @@ def _process_budget(memory: str) -> int:
             f"memory: {format_bytes(allowed)} is less than the {format_bytes(held)} that the "
             "program itself holds; give at least 96MiB"
         )
-    log.info("memory: %s allowed, the program itself holds %s", format_bytes(allowed), format_bytes(held))
+    log.info(
+        "memory: %s allowed, the program itself holds %s",
+        format_bytes(allowed),
+        format_bytes(held),
+    )
     return allowed - held
 
 

@@ -200,7 +200,8 @@ def _io_bytes(source: Source, sink_dtype: np.dtype, s: Settings, band: int, band
     k, _, ms_width = source.ms_shape
     ms_rows = min(int(rows * s.scale[0]) + 8, source.ms_shape[1])
     pan = rows * width * (source.pan_dtype.itemsize + (3 if source.masked else 0))
-    ms = ms_rows * ms_width * (k * source.ms_dtype.itemsize * 2 + (2 * k if source.ms_masked else 0))
+    masks = 2 * k if source.ms_masked else 0
+    ms = ms_rows * ms_width * (k * source.ms_dtype.itemsize * 2 + masks)
     out = min(band, source.shape[0]) * width * bands_out * sink_dtype.itemsize
     return pan + ms + 2 * out
 
@@ -253,8 +254,8 @@ def choose_layout(source: Source, sink_dtype: np.dtype, model: Model, s: Setting
     assert smallest is not None
     raise MemoryBudgetError(
         f"memory: {format_bytes(s.memory)} is too little for a scene {width} pixels wide; the "
-        f"smallest layout (tiles of {smallest.tile}, one thread) needs {format_bytes(smallest.bytes)}; "
-        "raise memory="
+        f"smallest layout (tiles of {smallest.tile}, one thread) needs "
+        f"{format_bytes(smallest.bytes)}; raise memory="
     )
 
 

@@ -96,8 +96,8 @@ def whole_ratio(value_y: float, value_x: float, where: str) -> int:
     fits = all(abs(v / max(ratio, 1) - 1) < RATIO_TOLERANCE for v in (value_y, value_x))
     if not fits or not 2 <= ratio <= 8:
         raise RatioError(
-            f"{where}: the ratio of MS to PAN pixel size is {value_y:.3g} x {value_x:.3g}; need the "
-            "same whole number from 2 to 8 both ways; resample one of the two, for example with "
+            f"{where}: the ratio of MS to PAN pixel size is {value_y:.3g} x {value_x:.3g}; need "
+            "the same whole number from 2 to 8 both ways; resample one of the two, e.g. with "
             "gdalwarp -tr"
         )
     return ratio
@@ -237,8 +237,8 @@ def _refuse_difference(t: Any, ms: Grid, pan: Grid) -> None:
     worst = max(edges, key=lambda k: abs(edges[k]))
     if abs(edges[worst]) > 0.5 + 1e-6:
         raise ExtentError(
-            f"{ms.name}, {pan.name}: the {worst} edges differ by {abs(edges[worst]):.2f} MS pixels; "
-            "need at most 0.5 with extent='error'; use extent 'intersection' or 'union'"
+            f"{ms.name}, {pan.name}: the {worst} edges differ by {abs(edges[worst]):.2f} MS "
+            "pixels; need at most 0.5 with extent='error'; use extent 'intersection' or 'union'"
         )
 
 
@@ -249,4 +249,4 @@ def _crs(grid: Grid) -> str:
 def _bounds(grid: Grid) -> str:
     x0, y0 = compose(grid.transform, (0, 0))
     x1, y1 = compose(grid.transform, (grid.width, grid.height))
-    return f"x {min(x0, x1):.6g}..{max(x0, x1):.6g}, y {min(y0, y1):.6g}..{max(y0, y1):.6g}"
+    return f"x {min(x0, x1):.9g}..{max(x0, x1):.9g}, y {min(y0, y1):.9g}..{max(y0, y1):.9g}"

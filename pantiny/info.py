@@ -26,7 +26,7 @@ def lines() -> Iterator[str]:
     yield f"pantiny {__version__}, Python {platform.python_version()}, {platform.platform()}"
     try:
         c = core()
-        yield f"backend cpu: usable, instruction set {c.isa()} (compiled and usable: {c.isa_usable()})"
+        yield f"backend cpu: usable, instruction set {c.isa()} (usable here: {c.isa_usable()})"
     except PanTinyError as error:
         yield f"backend cpu: not usable: {error}"
     yield "backend reference: usable (numpy, float64, slow)"

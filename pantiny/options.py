@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -65,9 +66,13 @@ def check_bits(bits: Any) -> int | None:
 
 
 def radiometry(
-    dtype: np.dtype, n_bands: int, sensor: str | Sensor | None, bits: Any
+    dtype: np.dtype,
+    n_bands: int,
+    sensor: str | Sensor | None,
+    bits: Any,
+    names: Sequence[str] | None = None,
 ) -> Radiometry:
-    """Limits from the dtype and, where stated, the bit depth; gains from the sensor."""
+    """Limits from the dtype and, where stated, the bit depth; gains from sensor and band names."""
     known = get_sensor(sensor, n_bands)
     stated = check_bits(bits)
     if stated is None and known is not None:
@@ -80,11 +85,11 @@ def radiometry(
         if stated is not None:
             if peak_of(stated) > high:
                 raise OptionError(
-                    f"bits: {stated} bits do not fit in {dtype}, whose largest value is {high:.0f}; "
+                    f"bits: {stated} bits do not fit in {dtype} (largest value {high:.0f}); "
                     "need fewer bits, or convert the images to a wider dtype"
                 )
             high = peak_of(stated)
-    gains = known.gains_for(n_bands) if known else (UNKNOWN_GAIN,) * n_bands
+    gains = known.gains_for(n_bands, names) if known else (UNKNOWN_GAIN,) * n_bands
     return Radiometry(stated, float(low), float(high), gains)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import secrets
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +27,24 @@ from .errors import (
     SceneReadError,
     SceneWriteError,
     ShapeError,
+    SwappedInputsError,
 )
 from .grid import Grid, Pairing
 from .pair import equals_nodata
+from .paths import check_path, exists_error, is_local
 
 COLOURS = {"red": ColorInterp.red, "green": ColorInterp.green, "blue": ColorInterp.blue}
 
 
-def open_raster(path: str | os.PathLike[str], name: str) -> Any:
+def open_raster(path: Any, name: str) -> Any:
     """Open for reading.
 
     Raises
     ------
-    SceneMissingError, SceneReadError
+    OptionError, SceneMissingError, SceneReadError
     """
-    text = os.fspath(path)
-    if "://" not in text and not text.startswith("/vsi") and not Path(text).exists():
+    text = check_path(path, name)
+    if is_local(text) and not os.path.exists(text):
         raise SceneMissingError(f"{name}: {text} does not exist; check the path")
     try:
         with warnings.catch_warnings():
@@ -79,6 +82,11 @@ class RasterPair:
     """
 
     def __init__(self, ms: Sequence[Any], pan: Any, nodata: float | None) -> None:
+        if pan.count != 1 and len(ms) == ms[0].count == 1:
+            raise SwappedInputsError(
+                f"{Path(pan.name).name}: PAN has {pan.count} bands and MS has one; they look "
+                "swapped: give MS first, PAN after it"
+            )
         if pan.count != 1:
             raise ShapeError(
                 f"{Path(pan.name).name}: PAN has {pan.count} bands; need one; is it the MS file? "
@@ -86,23 +94,27 @@ class RasterPair:
             )
         first = ms[0]
         for other in ms[1:]:
-            same = (other.width, other.height) == (first.width, first.height)
+            same = (other.crs, other.shape) == (first.crs, first.shape)
             if not same or not other.transform.almost_equals(first.transform, 1e-6):
                 raise ShapeError(
-                    f"{Path(other.name).name}: is on another grid than {Path(first.name).name}; need "
-                    "all MS files on one grid; warp them to it with gdalwarp"
+                    f"{Path(other.name).name}: is on another grid than {Path(first.name).name}; "
+                    "need all MS files on one grid; warp them to it with gdalwarp"
                 )
-        dtypes = {d for dataset in ms for d in dataset.dtypes}
-        for dataset, kinds in ((first, dtypes), (pan, set(pan.dtypes))):
-            if len(kinds) != 1 or np.dtype(next(iter(kinds))) not in DTYPES:
+        known = [str(d) for d in DTYPES]
+        for dataset in (*ms, pan):
+            kinds = set(dataset.dtypes)
+            if dataset is not pan:
+                kinds |= set(first.dtypes)
+            if len(kinds) != 1 or not kinds <= set(known):
                 raise DtypeError(
-                    f"{Path(dataset.name).name}: has dtype {', '.join(sorted(kinds))}; need one of "
-                    f"{', '.join(map(str, DTYPES))}; convert it with gdal_translate -ot UInt16"
+                    f"{Path(dataset.name).name}: got dtype {' and '.join(sorted(kinds))}; need one "
+                    f"of {', '.join(known)}, the same in all bands of MS; convert it, for example "
+                    "with gdal_translate -ot Float32"
                 )
         self._ms, self._pan = list(ms), pan
         self.nodata = nodata
         self.bands = sum(d.count for d in ms)
-        self.ms_dtype, self.pan_dtype = np.dtype(dtypes.pop()), np.dtype(pan.dtypes[0])
+        self.ms_dtype, self.pan_dtype = np.dtype(first.dtypes[0]), np.dtype(pan.dtypes[0])
         self.ms_masked = nodata is not None or any(_has_mask(d) for d in ms)
         self._pan_masked = nodata is not None or _has_mask(pan)
 
@@ -120,9 +132,7 @@ class RasterPair:
         self._inside = inside
         rows = _containing(p.height, p.scale[0], p.offset[0], p.ms_height)
         self._ms_row_of, rows_covered = rows
-        self._ms_col_of, cols_covered = _containing(
-            p.width, p.scale[1], p.offset[1], p.ms_width
-        )
+        self._ms_col_of, cols_covered = _containing(p.width, p.scale[1], p.offset[1], p.ms_width)
         self._covered = (rows_covered, cols_covered)
         uncovered = not (rows_covered.all() and cols_covered.all())
         self.masked = self.ms_masked or self._pan_masked or not inside or uncovered
@@ -222,9 +232,30 @@ def _read_masks(dataset: Any, name: str, window: Any) -> np.ndarray:
 
 def _damaged(dataset: Any, name: str, error: Exception) -> SceneReadError:
     return SceneReadError(
-        f"{name}: {dataset.name} cannot be read to the end ({error}); the file looks truncated or "
-        "damaged; fetch it again"
+        f"{name}: {dataset.name} cannot be read to the end ({error.__cause__ or error}); the file "
+        "looks truncated or damaged; fetch it again"
     )
+
+
+@contextlib.contextmanager
+def _ignored_options(keys: Iterable[str]) -> Iterator[dict[str, None]]:
+    """What GDAL only warns of while a file is created: options that it will not honour."""
+    found: dict[str, None] = {}
+    assigned = tuple(f"{key.upper()}=" for key in keys)
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = record.getMessage().partition(" in ")[2]  # after the kind of warning
+            if "creation option" in text or text.startswith(assigned):
+                found[text] = None
+
+    handler = Collect(logging.WARNING)
+    logger = logging.getLogger("rasterio._env")
+    logger.addHandler(handler)
+    try:
+        yield found
+    finally:
+        logger.removeHandler(handler)
 
 
 class RasterSink:
@@ -242,17 +273,24 @@ class RasterSink:
         self.path, self._overwrite = path, overwrite
         self.dtype = np.dtype(profile["dtype"])
         self._profile = profile
-        self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        # at most 60 characters of the name, so that the whole is no longer than 255 bytes
+        self.temporary = path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}.part")
 
     def open(self) -> None:
         """Create the file; apart from ``__init__`` so that ``discard`` can follow anything."""
         try:
-            self._dataset = rasterio.open(self._temporary, "w", **self._profile)
+            with _ignored_options(self._profile) as complaints:
+                self._dataset = rasterio.open(self.temporary, "w", **self._profile)
         except (RasterioError, OSError, ValueError, TypeError) as error:
             raise SceneWriteError(
-                f"out: {self.path} cannot be created ({error}); need a writable folder, enough space and "
-                "creation options GDAL knows"
+                f"out: {self.path} cannot be created ({error}); need a writable folder, enough "
+                "space and creation options GDAL knows"
             ) from error
+        if complaints:
+            raise OptionError(
+                f"creation: GDAL ignores an option ({'; '.join(complaints)}); need options of the "
+                "GTiff driver; correct or leave out that option (--co)"
+            )
 
     def describe(self, names: Sequence[str | None], tags: dict[str, str]) -> None:
         """Band descriptions, colour interpretation and tags."""
@@ -270,70 +308,53 @@ class RasterSink:
             self._dataset.write(fused, [b + 1 for b in bands], window=window)
         except (RasterioError, OSError) as error:
             raise SceneWriteError(
-                f"out: {self.path} cannot be written ({error}); check the space left on the device"
+                f"out: {self.path} cannot be written ({error.__cause__ or error}); check the space "
+                "left on the device and the creation options"
+            ) from error
+
+    def close(self) -> None:
+        """Write what GDAL holds back, flush to disk; the name is still temporary."""
+        try:
+            self._dataset.close()
+            with open(self.temporary, "rb+") as file:
+                os.fsync(file.fileno())
+        except (RasterioError, OSError) as error:
+            raise SceneWriteError(
+                f"out: {self.path} cannot be completed ({error.__cause__ or error}); check the "
+                "space left on the device"
             ) from error
 
     def finish(self) -> None:
-        """Close, flush to disk, give it its name."""
+        """Give the closed file its name."""
         try:
-            self._dataset.close()
-            with open(self._temporary, "rb+") as file:
-                os.fsync(file.fileno())
             if self._overwrite:
-                os.replace(self._temporary, self.path)
+                os.replace(self.temporary, self.path)
                 return
             try:  # unlike a rename, a link never replaces a file that came in between
-                os.link(self._temporary, self.path)
+                os.link(self.temporary, self.path)
             except FileExistsError:
                 raise exists_error(self.path) from None
             except OSError:  # no hard links on this file system
                 if self.path.exists():
                     raise exists_error(self.path) from None
-                os.rename(self._temporary, self.path)
+                os.rename(self.temporary, self.path)
                 return
-            os.unlink(self._temporary)
-        except (RasterioError, OSError) as error:
+            os.unlink(self.temporary)
+        except OSError as error:
             if isinstance(error, OutputExistsError):
                 raise
-            raise SceneWriteError(f"out: {self.path} cannot be completed ({error})") from error
+            raise SceneWriteError(
+                f"out: {self.path} cannot be completed ({error.strerror or error}); choose another "
+                "folder"
+            ) from error
 
     def discard(self) -> None:
         """Leave nothing behind."""
         with contextlib.suppress(Exception):
             self._dataset.close()
-        for path in (self._temporary, Path(f"{self._temporary}.aux.xml")):
+        for path in (self.temporary, Path(f"{self.temporary}.aux.xml")):
             with contextlib.suppress(OSError):
                 path.unlink()
-
-
-def exists_error(path: Path) -> OutputExistsError:
-    """The refusal to overwrite."""
-    return OutputExistsError(
-        f"out: {path} exists; need a new name, or overwrite=True (--overwrite) to replace it"
-    )
-
-
-def check_target(out: str | os.PathLike[str], inputs: Sequence[Any], overwrite: bool) -> Path:
-    """The output path, if it may be written.
-
-    Raises
-    ------
-    OptionError, OutputExistsError, SceneWriteError
-    """
-    path = Path(out)
-    if path.is_dir():
-        raise SceneWriteError(f"out: {path} is a folder; need a file name such as sharp.tif")
-    for source in inputs:
-        source_path = Path(os.fspath(source))
-        if path.exists() and source_path.exists() and path.samefile(source_path):
-            raise OptionError(f"out: {path} is one of the inputs; need another name")
-    if path.exists() and not overwrite:
-        raise exists_error(path)
-    if not path.parent.is_dir():
-        raise SceneWriteError(f"out: folder {path.parent} does not exist; create it first")
-    if not os.access(path.parent, os.W_OK):
-        raise SceneWriteError(f"out: folder {path.parent} is not writable; choose another")
-    return path
 
 
 def block_row_bytes(pair: RasterPair, block: int) -> int:
@@ -376,6 +397,4 @@ def output_profile(
         "photometric": "MINISBLACK",
         "alpha": "NO",
     }
-    return {**profile, **{k.lower(): v for k, v in creation.items()}}
-
-
+    return {**profile, **creation}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ from .engine import Settings, check_backend, check_tile, choose_layout, run
 from .errors import BackendError, OptionError, SceneReadError, SceneWriteError
 from .grid import Pairing, check_extent, pair_grids
 from .options import Radiometry, check_consistency, fill_value, radiometry
+from .paths import check_creation, check_path, check_target
 from .progress import progress_to
 from .raster import (
     RasterPair,
     RasterSink,
     block_row_bytes,
-    check_target,
     choose_block,
     grid_of,
     open_raster,
@@ -109,21 +109,26 @@ def fuse_files(
     ShapeError, DtypeError, DataError, OptionError, ModelFileError, MemoryBudgetError
     """
     if check_backend(backend) != "cpu":
-        raise BackendError(f"backend: {backend!r} does not stream; usable for files: cpu")
-    ms_paths = [ms] if isinstance(ms, (str, os.PathLike)) else list(ms)
+        raise BackendError(
+            f"backend: {backend!r} does not stream; usable for files: cpu; use 'auto'"
+        )
+    several: Any = ms if isinstance(ms, Iterable) and not isinstance(ms, (str, bytes)) else [ms]
+    ms_paths = [check_path(p, "ms") for p in several]
     if not ms_paths:
-        raise OptionError("ms: got no file; need at least one")
+        raise OptionError("ms: got no file; need at least one; check the list of paths")
+    pan_path = check_path(pan, "pan")
     check_extent(extent)
+    chosen = check_creation(creation)
     network = load_model(model)
     steps = check_consistency(consistency, network)
     n_threads, budget, side = resolve_threads(threads), parse_bytes(memory), check_tile(tile)
-    target = check_target(out, [*ms_paths, pan], overwrite)
+    target = check_target(out, [*ms_paths, pan_path], overwrite)
     held = resident_bytes()
     cache = min(64 * MIB, max(3 * MIB, budget // 16))
     with contextlib.ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
         opened = [stack.enter_context(open_raster(p, "ms")) for p in ms_paths]
-        pan_file = stack.enter_context(open_raster(pan, "pan"))
+        pan_file = stack.enter_context(open_raster(pan_path, "pan"))
         pair = RasterPair(opened, pan_file, nodata)
         pairing = pair_grids(grid_of(opened[0]), grid_of(pan_file), extent)
         pair.place(pairing)
@@ -132,7 +137,7 @@ def fuse_files(
         names = _band_names(bands, descriptions, known, pair.bands)
         groups = band_groups(pair.bands, names, network.variant.bands)
         block = choose_block(pair, budget)
-        rad = radiometry(pair.ms_dtype, pair.bands, known, bits)
+        rad = radiometry(pair.ms_dtype, pair.bands, known, bits, names)
         fill, reserve, declared = _nodata(nodata, opened, pair)
         settings = Settings(
             scale=pairing.scale,
@@ -161,14 +166,15 @@ def fuse_files(
         scales = survey(pair, rad, [g.read for g in groups], network.contract, layout.band_rows)
         if dry_run:
             return target
-        profile = output_profile(pair, pan_file, pairing, declared, block, creation or {})
+        profile = output_profile(pair, pan_file, pairing, declared, block, chosen)
         labels = [d or n for d, n in zip(descriptions, names or [None] * pair.bands)]
         tags = _tags(network, known, rad, steps, scales, command)
         with _writing(target, profile, overwrite) as sink:
             sink.describe(labels, tags)
             with progress_to(progress, target.name) as tell:
                 run(pair, sink, network, groups, scales, settings, layout, tell)
-    _verify(target, pairing, pair)
+            sink.close()
+            _verify(sink, pairing, pair)
     return target
 
 
@@ -243,10 +249,11 @@ def _writing(target: Path, profile: dict[str, Any], overwrite: bool) -> Iterator
         raise
 
 
-def _verify(target: Path, pairing: Pairing, pair: RasterPair) -> None:
+def _verify(sink: RasterSink, pairing: Pairing, pair: RasterPair) -> None:
     """The file that was written is the one that was meant."""
+    target = sink.path
     try:
-        with rasterio.open(target) as written:
+        with rasterio.open(sink.temporary) as written:
             same = (
                 (written.height, written.width) == (pairing.height, pairing.width)
                 and written.transform.almost_equals(pairing.transform, 1e-6)
@@ -257,5 +264,6 @@ def _verify(target: Path, pairing: Pairing, pair: RasterPair) -> None:
         raise SceneReadError(f"out: {target} cannot be read back ({error})") from error
     if not same:
         raise SceneWriteError(
-            f"out: {target} is not on the grid it should be; the creation options may have changed it"
+            f"out: {target} would not be on the grid it should be; need creation options that "
+            "leave size and type alone; correct them (--co)"
         )

@@ -6,6 +6,7 @@ Nyquist frequency of its own grid; sources as listed in ``docs/sensors.md``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import OptionError
@@ -50,16 +51,20 @@ class Sensor:
     gains: tuple[float, ...]
     pan_gain: float
 
-    def gains_for(self, n_bands: int) -> tuple[float, ...]:
+    def gains_for(self, n_bands: int, names: Sequence[str] | None = None) -> tuple[float, ...]:
         """MTF gains for an image of ``n_bands`` bands of this sensor.
 
-        An image whose band count is not the sensor's gets the mean gain in every band.
+        Bands with names get the gain of that name. Without names, an image of the sensor's
+        band count is in delivery order, and any other gets the mean gain in every band.
         """
+        mean = sum(self.gains) / len(self.gains)
+        if names is not None:
+            known = dict(zip(self.bands, self.gains))
+            return tuple(known.get(name, mean) for name in names)
         if n_bands == len(self.gains):
             return self.gains
         if len(self.gains) == 8 and n_bands == 4:  # the blue, green, red, nir of an 8-band sensor
             return tuple(self.gains[self.bands.index(b)] for b in BGRN)
-        mean = sum(self.gains) / len(self.gains)
         return (mean,) * n_bands
 
 

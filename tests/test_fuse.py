@@ -138,7 +138,7 @@ def test_out() -> None:
             fuse(ms, pan, out=bad)
     both = np.zeros((5, *pan.shape), ms.dtype)
     both[0] = pan
-    with pytest.raises(OptionError, match="^out: got memory that ms or pan lies in"):
+    with pytest.raises(OptionError, match=r"^out: got memory that ms or pan lies in"):
         fuse(ms, both[0], out=both[:4])
 
 
@@ -196,6 +196,9 @@ def test_mask_and_nodata_add_up() -> None:
     everything = fuse(ms, pan, mask=valid & ms_valid.repeat(4, 0).repeat(4, 1))
     fused = fuse(np.ma.array(marked, mask=marked == 0), pan, mask=valid, nodata=0)
     np.testing.assert_array_equal(fused == 0, everything == 0)
+    upper = np.ones(pan.shape, bool)
+    upper[30:] = False
+    same(fuse(ms, np.ma.array(pan, mask=~upper), mask=valid), fuse(ms, pan, mask=valid & upper))
 
 
 def test_a_mask_without_a_hole_changes_nothing() -> None:
@@ -261,6 +264,9 @@ def test_order_of_bands() -> None:
     ):
         same(fuse(ms[list(order)], pan, bands=names), expected[list(order)])
     assert not np.array_equal(fuse(ms[::-1], pan), expected[::-1])  # the order does matter
+    named = fuse(ms[::-1], pan, bands="nir,red,green,blue", sensor="QB")  # gains go with names
+    same(named, fuse(ms, pan, sensor="QB")[::-1])
+    assert not np.array_equal(fuse(ms, pan, sensor="QB"), fuse(ms, pan, sensor="GE1"))
 
 
 def test_order_of_eight_bands() -> None:
@@ -268,9 +274,7 @@ def test_order_of_eight_bands() -> None:
     expected = fuse(ms, pan, sensor="WV2")
     order = np.random.default_rng(3).permutation(8)
     names = [WORLDVIEW8[i] for i in order]
-    # the sensor's gains stay in delivery order, so it is left out
-    same(fuse(ms[order], pan, bands=names), fuse(ms, pan)[order])
-    assert expected.shape == (8, *pan.shape)
+    same(fuse(ms[order], pan, bands=names, sensor="WV2"), expected[order])
 
 
 def test_bits_are_inferred_aloud() -> None:

@@ -100,7 +100,7 @@ POINTS = {
     "closed": ("os", "fsync", "before", 1),
     "before the rename": ("os", "replace", "before", 1),
     "after the rename": ("os", "replace", "after", 1),
-    "being verified": ("RasterSink", "finish", "after", 1),
+    "named": ("RasterSink", "finish", "after", 1),
 }
 SCRIPT = """
 import os, signal, sys
@@ -136,7 +136,7 @@ def test_killed_at_a_point(job: Job, point: str, old: bool) -> None:
     command = [sys.executable, "-c", SCRIPT, owner, name, when, str(at), *arguments]
     result = subprocess.run(command, capture_output=True)
     assert result.returncode == -signal.SIGKILL, result.stderr
-    done = point in ("after the rename", "being verified")
+    done = point in ("after the rename", "named")
     assert job.complete() == done and job.out.exists() == (done or old)
     assert len(job.others()) == (not done or (point == "after the rename" and not old))
 

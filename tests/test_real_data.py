@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ pytestmark = [
 ]
 
 
-def fuse_pair(name: str, out: Path, **options: object) -> Path:
+def fuse_pair(name: str, out: Path, **options: Any) -> Path:
     ms, pan = (GEOREF / f"{name}_{kind}.tif" for kind in ("ms", "pan"))
     return pantiny.fuse_files(ms, pan, out, **{"sensor": PAIRS[name], "threads": 1, **options})
 
@@ -66,7 +67,7 @@ def test_the_output_lies_on_pan_s_grid(fused: Path) -> None:
 
 
 def test_nodata_stays_nodata(fused: Path) -> None:
-    (ms, ms_profile), (pan, _) = inputs(fused)
+    (ms, ms_profile), _ = inputs(fused)
     image, out = read(fused)
     if fused.stem == "landsat8_utm35":  # 0 in PAN, nothing in MS, which is float32
         assert np.isnan(out["nodata"]) and np.isfinite(image).all()
@@ -131,6 +132,7 @@ def test_the_colours_are_those_of_ms(fused: Path) -> None:
 def test_tiles_give_the_same_bits(tmp_path: Path) -> None:
     name = "wv2_sn6_2"
     first = read(fuse_pair(name, tmp_path / f"{name}.tif"))[0]
-    for i, options in enumerate(({"tile": 320, "threads": 2}, {"memory": "48MiB"})):
+    layouts: list[dict[str, Any]] = [{"tile": 320, "threads": 2}, {"memory": "48MiB"}]
+    for i, options in enumerate(layouts):
         other = read(fuse_pair(name, tmp_path / f"{i}.tif", **options))[0]
         np.testing.assert_array_equal(other, first, str(options))

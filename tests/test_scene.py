@@ -284,12 +284,16 @@ def test_a_constant_scene_has_no_rim_inside(tmp_path: Path, dtype: str) -> None:
 
 def test_one_file_per_band(tmp_path: Path) -> None:
     ms, pan = make_pair(tmp_path, nodata=0)
+    with rasterio.open(ms, "r+") as file:
+        image, transform = file.read(), file.transform
+        image[2, 7, 9] = 0  # missing in one band is missing
+        file.write(image)
     stacked = fuse_files(ms, pan, tmp_path / "a.tif", bands="rgbn")
-    with rasterio.open(ms) as file:
-        parts = [
-            write_raster(tmp_path / f"{i}.tif", b, transform=file.transform, nodata=0)
-            for i, b in enumerate(file.read())
-        ]
+    assert (stacked[:, 28:32, 36:40] == 0).all()
+    parts = [
+        write_raster(tmp_path / f"{i}.tif", band, transform=transform, nodata=0)
+        for i, band in enumerate(image)
+    ]
     single = fuse_files(parts, pan, tmp_path / "b.tif", bands="rgbn")
     np.testing.assert_array_equal(single, stacked)
     with rasterio.open(tmp_path / "b.tif") as file:

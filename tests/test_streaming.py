@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.transform import Affine
 from scenes import make_pair
 
 import pantiny
@@ -25,6 +27,7 @@ from pantiny.errors import (
     SceneReadError,
     SceneWriteError,
 )
+from pantiny.grid import Grid, pair_grids
 from pantiny.kernels.testing import random_weights
 from pantiny.variants import Variant
 from pantiny.weights import make_model, save_model
@@ -68,10 +71,10 @@ def layouts(monkeypatch: pytest.MonkeyPatch) -> list[Layout]:
 
 def test_a_file_gives_the_bits_of_the_arrays(tmp_path: Path, layouts: list[Layout]) -> None:
     # decimal pixels and corners: the geotransform is only nearly that of a ratio of 4
-    grid = {"gsd_m": 0.3, "origin": (499_999.7, 5_400_000.1)}
+    grid: dict[str, Any] = {"gsd_m": 0.3, "origin": (499_999.7, 5_400_000.1)}
     ms, pan = make_pair(tmp_path, height=520, width=456, dtype="float32", nodata=0, **grid)
     expected = pantiny.fuse(read(ms), read(pan)[0], model=MINI, nodata=0, threads=1)
-    for options in (
+    several: list[dict[str, Any]] = [
         {"tile": 64},
         {"tile": 200, "threads": 2},
         {"tile": 512},
@@ -79,11 +82,30 @@ def test_a_file_gives_the_bits_of_the_arrays(tmp_path: Path, layouts: list[Layou
         {"threads": 2},
         {"memory": 40 * MIB},
         {"memory": 46 * MIB, "threads": 2},
-    ):
+    ]
+    for options in several:
         out = fuse_files(ms, pan, tmp_path / "out.tif", overwrite=True, **options)
         np.testing.assert_array_equal(read(out), expected, str(options))
     assert [found.keep for found in layouts] == [True] * 5 + [False] * 2
     assert {found.tile for found in layouts} >= {64, 192, 512}
+
+
+@pytest.mark.parametrize("halves", [0, 1, -3])
+def test_aligned_grids_get_the_exact_phase(halves: int) -> None:
+    """Rounding in the geotransforms must not move a tap: arrays have none."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        ratio, gsd_m = int(rng.integers(2, 9)), float(rng.choice([0.3, 0.31, 0.46, 0.7, 15.0]))
+        x, y = np.round(rng.uniform(1e5, 9e6, 2), 2)
+        shift = halves / 2 * gsd_m
+        pan_at = Affine(gsd_m, 0, x + shift, 0, -gsd_m, y - shift)
+        ms_at = Affine(ratio * gsd_m, 0, x, 0, -ratio * gsd_m, y)
+        pan, ms = Grid(None, pan_at, 9 * ratio, 8 * ratio, ""), Grid(None, ms_at, 9, 8, "")
+        p = pair_grids(ms, pan)
+        assert p.scale == (1 / ratio, 1 / ratio)
+        if not halves:
+            assert p.offset == (0.0, 0.0)
+        assert all((2 * ratio * (o + 64)) % 1 == 0 for o in p.offset) or ratio & (ratio - 1)
 
 
 def test_the_packaged_model(tmp_path: Path) -> None:
@@ -275,10 +297,12 @@ def test_a_failure_at_the_end_leaves_nothing(
     out.write_text("mine")
 
     def fail(*_: Any) -> None:
-        raise OSError("input/output error")
+        raise OSError(errno.EIO, "input/output error")
 
     monkeypatch.setattr(raster.os, function, fail)
-    with pytest.raises(SceneWriteError, match=r"out\.tif cannot be completed \(input/output error"):
+    with pytest.raises(
+        SceneWriteError, match=r"out\.tif cannot be completed \(.*input/output error"
+    ):
         fuse_files(ms, pan, out, overwrite=True)
     assert out.read_text() == "mine" and left(tmp_path) == {"out.tif"}
 

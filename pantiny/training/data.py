@@ -191,7 +191,7 @@ def batches(
     side = crop // RATIO
     pairs = [p for p in pairs if min(p.ms.shape[1:]) >= side]
     if not pairs:
-        raise DataError(f"crop: no training pair holds {crop} x {crop} PAN pixels; use smaller crops")
+        raise DataError(f"crop: no training pair holds {crop} x {crop} PAN pixels; use less")
     sensors = sorted({p.sensor for p in pairs})
     members = {s: [p for p in pairs if p.sensor == s] for s in sensors}
     area = {s: [float(p.pan.size) for p in members[s]] for s in sensors}
