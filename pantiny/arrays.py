@@ -134,8 +134,8 @@ def _swapped(ms: np.ndarray, pan: np.ndarray) -> bool:
     if ms.ndim < 2 or pan.ndim < 2 or not pan.size:
         return False
     if ms.ndim == 2:  # PAN as [H, W]; MS with its bands first or last
-        small, large = sorted(pan.shape)[-2:], sorted(ms.shape)
-        return small[0] < large[0] and small[1] < large[1]
+        planes = (pan.shape[-2:], pan.shape[:2])
+        return any(h < ms.shape[0] and w < ms.shape[1] for h, w in planes)
     return ms.shape[-2] > pan.shape[-2] and ms.shape[-1] > pan.shape[-1]
 
 

@@ -173,7 +173,7 @@ def demo_command(outdir: Path, quiet: bool, verbose: int, **options: Any) -> Non
     _verbosity(quiet, verbose)
     from .demo import run_demo
 
-    run_demo(outdir, echo=functools.partial(click.echo, err=quiet), **options)
+    run_demo(outdir, echo=(lambda _: None) if quiet else click.echo, **options)
 
 
 @main.command("convert")
