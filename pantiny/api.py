@@ -299,4 +299,3 @@ def _beside(fill: float, high: float, dtype: np.dtype) -> float:
 
 def _as_bool(mask: np.ndarray | None) -> np.ndarray | None:
     return None if mask is None else mask != 0
-

@@ -110,9 +110,7 @@ def check_extent(extent: str) -> str:
     return extent
 
 
-def _span(
-    scale: float, offset: float, pan_size: int, ms_size: int, extent: str
-) -> tuple[int, int]:
+def _span(scale: float, offset: float, pan_size: int, ms_size: int, extent: str) -> tuple[int, int]:
     """First and one past the last output sample along one axis, in PAN samples."""
     begin, end = -offset / scale, (ms_size - offset) / scale  # MS's ends in PAN samples
     if extent == "union":
