@@ -26,7 +26,7 @@ lint:
 # Native tests of the core under AddressSanitizer and UndefinedBehaviorSanitizer.
 native:
 	cmake -S . -B build/native -DPANTINY_PYTHON=OFF -DPANTINY_TESTS=ON \
-	  -DPANTINY_SANITIZE=address,undefined
+	  -DPANTINY_SANITIZE=address,undefined,float-cast-overflow
 	cmake --build build/native -j
 	ctest --test-dir build/native --output-on-failure
 

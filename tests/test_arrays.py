@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scenes import textured
 
@@ -90,6 +90,7 @@ def test_what_is_refused_of_torch() -> None:
         as_array(torch.eye(3).to_sparse(), "ms")
 
 
+@settings(deadline=None)
 @given(k=st.integers(1, 40), h=sizes, w=sizes, r=ratios, n=st.integers(1, 3), form=st.booleans())
 def test_every_good_shape(k: int, h: int, w: int, r: int, n: int, form: bool) -> None:
     ms = np.arange(n * k * h * w, dtype="f4").reshape(n, k, h, w)
@@ -102,6 +103,7 @@ def test_every_good_shape(k: int, h: int, w: int, r: int, n: int, form: bool) ->
     assert np.array_equal(got_ms, ms[-1:]) and np.array_equal(got_pan, pan[-1:])
 
 
+@settings(deadline=None)
 @given(k=st.integers(1, 12), h=sizes, w=sizes, r=ratios, form=st.integers(0, 3))
 def test_swapping_any_good_pair_is_noticed(k: int, h: int, w: int, r: int, form: int) -> None:
     ms, pan = np.zeros((k, h, w), "u2"), np.zeros((h * r, w * r), "u2")
@@ -115,11 +117,13 @@ def test_swapping_any_good_pair_is_noticed(k: int, h: int, w: int, r: int, form:
         check_pair(*swapped[form])
 
 
+@settings(deadline=None)
 @given(k=st.integers(1, 12), h=sizes, w=sizes, r=ratios, batch=st.booleans())
 def test_bands_last_is_noticed(k: int, h: int, w: int, r: int, batch: bool) -> None:
     ms, pan = np.zeros((h, w, k), "u2"), np.zeros((h * r, w * r), "u2")
     fits = [h * r == w * q and w * r == k * q for q in range(2, 9)]
     assume(not any(fits))  # bands first is possible too
+    assume(w <= h * r or k <= w * r)  # more bands than PAN has columns: looks swapped
     if batch:
         ms, pan = ms[None], pan[None]
     with pytest.raises(ShapeError, match="bands-last") as caught:
@@ -129,7 +133,8 @@ def test_bands_last_is_noticed(k: int, h: int, w: int, r: int, batch: bool) -> N
     assert check_pair(turned, pan)[0].shape == (1, k, h, w)
 
 
-@given(k=st.integers(1, 6), h=st.integers(3, 9), r=ratios, dh=st.integers(-9, 9))
+@settings(deadline=None)
+@given(k=st.integers(1, 6), h=st.integers(3, 9), r=ratios, dh=st.integers(-5, 9))
 def test_fuse_takes_whole_ratios_only(k: int, h: int, r: int, dh: int) -> None:
     ms, pan = np.full((k, h, 4), 9, "u1"), np.full((h * r + dh, 4 * r), 9, "u1")
     if dh == 0:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pantiny.bands import Group, band_groups, canonical_band, default_names, parse_bands
@@ -33,6 +34,7 @@ def test_every_band_is_written_once(n_bands: int, model_bands: int) -> None:
     check_groups(band_groups(n_bands, None, model_bands), n_bands, model_bands)
 
 
+@settings(deadline=None)
 @given(some_names)
 def test_every_named_band_is_written_once(names: list[str]) -> None:
     groups = band_groups(len(names), names)
@@ -42,6 +44,7 @@ def test_every_named_band_is_written_once(names: list[str]) -> None:
         assert waves == sorted(waves)
 
 
+@settings(deadline=None)
 @given(some_names, st.randoms(use_true_random=False))
 def test_the_order_in_the_file_does_not_matter(names: list[str], shuffler: random.Random) -> None:
     shuffled = names[:]
@@ -56,13 +59,14 @@ def test_the_order_in_the_file_does_not_matter(names: list[str], shuffler: rando
     assert by_name(shuffled) == by_name(names)
 
 
+@settings(deadline=None)
 @given(st.integers(5, 40).filter(lambda n: n != 8))
 def test_each_group_spans_the_spectrum(n_bands: int) -> None:
     groups = band_groups(n_bands)  # in order of wavelength
     for group in groups:
         assert min(group.read) < len(groups) and max(group.read) >= n_bands - len(groups)
         kept = [b for b in group.write if b >= 0]
-        assert {b - a for a, b in zip(kept, kept[1:])} == {len(groups)}  # dealt out like cards
+        assert {b - a for a, b in pairwise(kept)} == {len(groups)}  # dealt out like cards
 
 
 def test_worldview() -> None:
@@ -103,6 +107,7 @@ def test_names(text: str, name: str | None) -> None:
     assert canonical_band(text) == name
 
 
+@settings(deadline=None)
 @given(some_names.filter(lambda names: len(names) > 1))
 def test_ways_to_write_the_same_bands(names: list[str]) -> None:
     count = len(names)

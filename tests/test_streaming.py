@@ -157,7 +157,7 @@ def check_budget(folder: Path, height: int, width: int, times: float) -> None:
     options = folder / "out.tif", "--threads", 1, "--model", folder / "mini.safetensors"
     code, idle, errors = cli_peak(*make_pair(folder), *options, "--dry-run")
     assert code == 0, errors
-    budget = max(96 * MIB, idle + 22 * MIB)  # the libraries take more on some machines
+    budget = max(96 * MIB, idle + 28 * MIB)  # the libraries take more on some machines
     assert height * width * FEATURE_BYTES > times * budget
     pair = make_pair(folder, height=height, width=width)
     code, peak, errors = cli_peak(*pair, *options, "--memory", budget)
@@ -170,12 +170,12 @@ def check_budget(folder: Path, height: int, width: int, times: float) -> None:
 
 
 def test_the_process_stays_within_its_budget(tmp_path: Path) -> None:
-    check_budget(tmp_path, 768, 2048, 1.7)
+    check_budget(tmp_path, 896, 2048, 1.7)
 
 
 @pytest.mark.slow
 def test_a_scene_ten_times_the_budget(tmp_path: Path) -> None:
-    check_budget(tmp_path, 4608, 2048, 10)
+    check_budget(tmp_path, 5376, 2048, 10)
 
 
 def test_a_small_budget_does_not_bloat_the_file(tmp_path: Path) -> None:
