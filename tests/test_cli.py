@@ -61,7 +61,7 @@ def test_fuse(pair: Pair) -> None:
     with rasterio.open(out) as file, rasterio.open(pan) as pan_file:
         assert (file.crs, file.transform) == (pan_file.crs, pan_file.transform)
         assert file.shape == pan_file.shape and file.dtypes == ("uint16",) * 4
-        assert file.tags()["PANTINY_COMMAND"].startswith("pantiny ")
+        assert file.tags()["PANTINY_COMMAND"].startswith("pantiny")
         fused = file.read()
     with rasterio.open(ms) as ms_file:
         np.testing.assert_array_equal(fused, pantiny.fuse(ms_file.read(), read(pan)[0], threads=1))

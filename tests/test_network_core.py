@@ -97,12 +97,13 @@ def run_core(
     )
     plan = c.Plan(handle, scene)
     guard = np.nan if dtype == "float32" else SENTINEL
-    block = np.full((len(write) + 2, height + 5, width + 11), guard, dtype)
-    out = block[1:-1, 2:-3, 5:-6]
+    result = np.empty((len(write), height, width), dtype)
     for pass_ in range(handle.passes):
         for y0 in range(0, height, band):
             y1 = min(y0 + band, height)
             p0, p1, m0, m1 = plan.input_rows(pass_, y0, y1)
+            block = np.full((len(write) + 2, y1 - y0 + 5, width + 11), guard, dtype)
+            out = block[1:-1, 2:-3, 5:-6]
             plan.run(
                 pass_=pass_,
                 y0=y0,
@@ -114,16 +115,16 @@ def run_core(
                 pan_first=p0,
                 valid=None if valid is None else valid[p0:p1].astype(np.uint8),
                 ms_valid=None if ms_valid is None else ms_valid[m0:m1].astype(np.uint8),
-                out=out[:, y0:y1] if pass_ == handle.passes - 1 else None,
+                out=out if pass_ == handle.passes - 1 else None,
                 out_bands=list(write),
                 low=low,
                 high=high,
                 fill=fill,
                 reserve=reserve,
             )
-    result = out.copy()
-    out[:] = guard
-    np.testing.assert_array_equal(block, np.full_like(block, guard), "written beyond the output")
+            result[:, y0:y1] = out
+            out[:] = guard
+            np.testing.assert_array_equal(block, guard, "written beyond the output")
     return result
 
 
