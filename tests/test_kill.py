@@ -149,7 +149,7 @@ def wait_for(what: Callable[[], object], process: subprocess.Popen[bytes]) -> No
 
 
 @pytest.mark.parametrize("old", [True, False])
-@pytest.mark.parametrize("share", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_while_writing(
     job: Job, number: signal.Signals, share: float, old: bool
@@ -161,8 +161,8 @@ def test_interrupted_while_writing(
     process.send_signal(number)
     code = process.wait()
     assert job.others() == []
-    if job.complete():  # it was quicker
-        assert code in (0, 130) and share == 0.5
+    if job.complete():  # it was quicker, and may be on its way out
+        assert share > 0
     else:
         assert code == 130 and job.out.exists() == old
 
