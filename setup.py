@@ -22,6 +22,8 @@ class CMakeBuild(build_ext):
         target = Path(self.get_ext_fullpath(ext.name)).resolve().parent
         work = Path(self.build_temp).resolve()
         work.mkdir(parents=True, exist_ok=True)
+        # pip builds in a new environment each time: paths of the last one are gone
+        (work / "CMakeCache.txt").unlink(missing_ok=True)
         configure = [
             "cmake",
             *("-S", str(ROOT), "-B", str(work), "-G", "Ninja"),
