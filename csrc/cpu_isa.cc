@@ -9,6 +9,7 @@
 #include "kernels/fusion/fusion_cpu.cc"
 #include "kernels/tail/tail_cpu.cc"
 #include "kernels/consistency/consistency_cpu.cc"
+#include "csrc/simd/peak.h"
 // clang-format on
 
 #define PTN_TEXT_(x) #x
@@ -19,9 +20,9 @@
 namespace pantiny {
 
 const CpuTable& PTN_JOIN(cpu_table_, PTN_ISA)() {
-  static constexpr CpuTable kTable = {PTN_TEXT(PTN_ISA), upsample_tile,  head_segment,
-                                      boundary_segment,  fusion_segment, tail_segment,
-                                      consistency_tile};
+  static constexpr CpuTable kTable = {PTN_TEXT(PTN_ISA), head_segment, boundary_segment,
+                                      fusion_segment,    tail_segment, residual_row,
+                                      correct_row,       round_row,    multiply_add};
   return kTable;
 }
 

@@ -12,12 +12,14 @@ namespace pantiny {
 
 struct CpuTable {
   const char* name;
-  UpsampleFn* upsample;
   SegmentFn* head;
   SegmentFn* boundary;
   SegmentFn* fusion;
   SegmentFn* tail;
-  ConsistencyFn* consistency;
+  ConsistencyRowFn* residual_row;
+  ConsistencyRowFn* correct_row;
+  RoundFn* round_row;
+  double (*multiply_add)(int64_t rounds);  // FLOPs done; for measuring the machine
 };
 
 const CpuTable& cpu_table();        // the one in use

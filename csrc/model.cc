@@ -35,18 +35,16 @@ class Tensors {
 };
 
 // out[k][i] = w[order[i]][k] * gamma[k]; bias[i] = sum_k w[order[i]][k] * beta[k].
-// Without gamma: a plain transpose.
 void pack_1x1(const float* w, int inputs, const int* order, int outputs, const float* gamma,
               const float* beta, float* out, float* bias) {
   for (int i = 0; i < outputs; ++i) {
     const float* row = w + static_cast<int64_t>(order[i]) * inputs;
     double sum = 0;
     for (int k = 0; k < inputs; ++k) {
-      out[k * outputs + i] =
-          static_cast<float>(gamma ? static_cast<double>(row[k]) * gamma[k] : row[k]);
-      if (beta) sum += static_cast<double>(row[k]) * beta[k];
+      out[k * outputs + i] = static_cast<float>(static_cast<double>(row[k]) * gamma[k]);
+      sum += static_cast<double>(row[k]) * beta[k];
     }
-    if (bias) bias[i] = static_cast<float>(sum);
+    bias[i] = static_cast<float>(sum);
   }
 }
 
@@ -54,24 +52,24 @@ void pack_depthwise(const float* w, const int* order, int planes, float* out) {
   for (int i = 0; i < planes; ++i) std::memcpy(out + i * 9, w + order[i] * 9, 9 * sizeof(float));
 }
 
-// [outputs][inputs][9] -> [inputs * 9][outputs]
+// [outputs][inputs][3][3] -> [3][inputs][3][outputs]: rows, inputs, columns, outputs
 void pack_3x3(const float* w, int inputs, int outputs, float* out) {
   for (int o = 0; o < outputs; ++o)
-    for (int k = 0; k < inputs * 9; ++k)
-      out[k * outputs + o] = w[static_cast<int64_t>(o) * inputs * 9 + k];
+    for (int k = 0; k < inputs; ++k)
+      for (int dy = 0; dy < 3; ++dy)
+        for (int dx = 0; dx < 3; ++dx)
+          out[((dy * inputs + k) * 3 + dx) * outputs + o] = w[((o * inputs + k) * 3 + dy) * 3 + dx];
 }
 
-// first, first + 1, ... (n of them), then second, second + 1, ... (n of them)
-void pair_order(int first, int second, int n, int* order) {
-  for (int i = 0; i < n; ++i) {
-    order[i] = first + i;
-    order[n + i] = second + i;
-  }
+// [outputs][inputs] -> [inputs][outputs]
+void transpose(const float* w, int inputs, int outputs, float* out) {
+  for (int o = 0; o < outputs; ++o)
+    for (int k = 0; k < inputs; ++k) out[k * outputs + o] = w[o * inputs + k];
 }
 
 void fill_block(Arena& arena, const ptn_arch& a, const char* prefix, Tensors* tensors,
                 BlockWeights* out) {
-  const int channels = a.channels, c = channels / a.heads, g = channels / 2;
+  const int channels = a.channels, c = channels / a.heads;
   auto* v = arena.take<float>(channels * channels);
   auto* v_bias = arena.take<float>(channels);
   auto* v_dw = arena.take<float>(channels * 9);
@@ -99,25 +97,20 @@ void fill_block(Arena& arena, const ptn_arch& a, const char* prefix, Tensors* te
   const float* w_out = tensors->get(prefix, ".ffn.project.weight", 2 * channels * channels);
   if (!tensors->ok()) return;
 
-  int order[2 * 64];
+  int order[4 * 64];
   for (int i = 0; i < channels; ++i) order[i] = 2 * channels + i;
   pack_1x1(w_qkv, channels, order, channels, gamma1, beta1, v, v_bias);
   pack_depthwise(w_dw, order, channels, v_dw);
-  for (int h = 0; h < a.heads; ++h) {
-    pair_order(h * c, channels + h * c, c, order);
-    pack_1x1(w_qkv, channels, order, 2 * c, gamma1, beta1, qk + h * channels * 2 * c,
-             qk_bias + h * 2 * c);
-    pack_depthwise(w_dw, order, 2 * c, qk_dw + h * 2 * c * 9);
+  for (int i = 0; i < 2 * channels; ++i) {  // per head q, then k
+    const int head = i / (2 * c), j = i % (2 * c);
+    order[i] = head * c + (j < c ? j : channels + j - c);
   }
-  for (int s = 0; s < 2 * channels / g; ++s) {
-    pair_order(s * g, 2 * channels + s * g, g, order);
-    pack_1x1(w_expand, channels, order, 2 * g, gamma2, beta2, ffn + s * channels * 2 * g,
-             ffn_bias + s * 2 * g);
-    pack_depthwise(w_ffn_dw, order, 2 * g, ffn_dw + s * 2 * g * 9);
-    for (int k = 0; k < g; ++k)
-      for (int o = 0; o < channels; ++o)
-        ffn_out[(s * g + k) * channels + o] = w_out[o * 2 * channels + s * g + k];
-  }
+  pack_1x1(w_qkv, channels, order, 2 * channels, gamma1, beta1, qk, qk_bias);
+  pack_depthwise(w_dw, order, 2 * channels, qk_dw);
+  for (int i = 0; i < 4 * channels; ++i) order[i] = i;
+  pack_1x1(w_expand, channels, order, 4 * channels, gamma2, beta2, ffn, ffn_bias);
+  pack_depthwise(w_ffn_dw, order, 4 * channels, ffn_dw);
+  transpose(w_out, 2 * channels, channels, ffn_out);
   std::memcpy(temperature, w_temperature, a.heads * sizeof(float));
   std::memcpy(project, w_project, channels * channels * sizeof(float));
   *out = {v,   v_bias,   v_dw,   qk,      qk_bias,     qk_dw,
@@ -125,7 +118,7 @@ void fill_block(Arena& arena, const ptn_arch& a, const char* prefix, Tensors* te
 }
 
 void fill_fusion(Arena& arena, const ptn_arch& a, Tensors* tensors, Weights* w) {
-  const int channels = a.channels, g = channels / 2;
+  const int channels = a.channels;
   if (a.fusion == PTN_FUSION_ENHANCED_CONV) {
     auto* fuse1 = arena.take<float>((channels + 1) * 9 * channels);
     auto* fuse2 = arena.take<float>(channels * 9 * channels);
@@ -139,14 +132,12 @@ void fill_fusion(Arena& arena, const ptn_arch& a, Tensors* tensors, Weights* w) 
     w->fuse2 = fuse2;
     return;
   }
-  int order[2 * 64];
   if (a.fusion == PTN_FUSION_CONV1X1) {
     auto* fuse1 = arena.take<float>((channels + 1) * channels);
     if (!tensors) return;
     const float* w1 = tensors->get("fusion", ".conv.weight", channels * (channels + 1));
     if (!tensors->ok()) return;
-    for (int i = 0; i < channels; ++i) order[i] = i;
-    pack_1x1(w1, channels + 1, order, channels, nullptr, nullptr, fuse1, nullptr);
+    transpose(w1, channels + 1, channels, fuse1);
     w->fuse1 = fuse1;
     return;
   }
@@ -158,15 +149,9 @@ void fill_fusion(Arena& arena, const ptn_arch& a, Tensors* tensors, Weights* w) 
   const float* dw = tensors->get("fusion", ".dw.weight", 2 * channels * 9);
   const float* project = tensors->get("fusion", ".project.weight", channels * channels);
   if (!tensors->ok()) return;
-  for (int s = 0; s < channels / g; ++s) {
-    pair_order(s * g, channels + s * g, g, order);
-    pack_1x1(expand, channels + 1, order, 2 * g, nullptr, nullptr,
-             gate + s * (channels + 1) * 2 * g, nullptr);
-    pack_depthwise(dw, order, 2 * g, gate_dw + s * 2 * g * 9);
-    for (int k = 0; k < g; ++k)
-      for (int o = 0; o < channels; ++o)
-        gate_out[(s * g + k) * channels + o] = project[o * channels + s * g + k];
-  }
+  transpose(expand, channels + 1, 2 * channels, gate);
+  std::memcpy(gate_dw, dw, 2 * channels * 9 * sizeof(float));
+  transpose(project, channels, channels, gate_out);
   w->gate = gate;
   w->gate_dw = gate_dw;
   w->gate_out = gate_out;

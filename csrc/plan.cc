@@ -19,28 +19,30 @@ constexpr double kMaxOffset = 1e9;  // MS pixels
 
 int64_t block_columns(const ptn_scene& s) { return round_up(s.width, PTN_BLOCK) / PTN_BLOCK; }
 
-ConsistencyScratch take_consistency(Arena& arena, const ptn_scene& s, int reach, int radius) {
-  const int64_t margin = 2 * s.consistency * reach;
-  const int64_t rows = std::min(s.tile_rows + margin, s.height);
-  const int64_t cols = std::min(s.tile_cols + margin, s.width);
-  // MS samples that touch so many PAN samples, with four taps at the ends
-  const int64_t ms_rows = std::min(static_cast<int64_t>(rows * s.scale_y) + 6, s.ms_height);
-  const int64_t ms_cols = std::min(static_cast<int64_t>(cols * s.scale_x) + 6, s.ms_width);
-  ConsistencyScratch c{};
-  c.fused = arena.take<float>(rows * cols);
-  c.valid = arena.take<float>(rows * cols);
-  if (s.consistency == 0) return c;
-  c.mixed = arena.take<float>(ms_rows * std::max(cols, ms_cols));
-  c.mixed_valid = arena.take<float>(ms_rows * cols);
-  c.residual = arena.take<float>(ms_rows * ms_cols);
-  c.exists = arena.take<uint8_t>(ms_rows * ms_cols);
-  c.row_weights = arena.take<float>(ms_rows * gaussian_tap_count(radius));
-  c.col_weights = arena.take<float>(ms_cols * gaussian_tap_count(radius));
-  c.row_first = arena.take<int64_t>(ms_rows);
-  c.col_first = arena.take<int64_t>(ms_cols);
-  c.row_taps = arena.take<CubicTaps>(rows);
-  c.col_taps = arena.take<CubicTaps>(cols);
-  return c;
+int64_t tiles_across(const ptn_scene& s) {
+  return s.storage == PTN_KEEP ? 1 : (s.width + s.tile_cols - 1) / s.tile_cols;
+}
+
+int64_t tiles_down(const ptn_scene& s, int64_t rows) {
+  return (rows + s.tile_rows - 1) / s.tile_rows;
+}
+
+// Rows of network output that are made at a time: a few tiles for every thread.
+int64_t network_step(const ptn_scene& s) {
+  const int64_t down = (4 * s.threads + tiles_across(s) - 1) / tiles_across(s);
+  return std::min(s.band_rows, round_up(down * s.tile_rows, PTN_BLOCK));
+}
+
+// Rows of network output below a row that its back-projection reads.
+int64_t network_lag(const ptn_scene& s, int bands) {
+  if (s.consistency == 0) return 0;
+  const int radius = gaussian_radius(s.gains, bands, s.scale_y, s.scale_x);
+  return static_cast<int64_t>(s.consistency) * consistency_lag(radius, s.scale_y);
+}
+
+int64_t network_last(const ptn_plan& p, int64_t y1) {
+  const int64_t lag = network_lag(p.scene, p.model->weights.arch.bands);
+  return std::min(round_up(y1 + lag, PTN_BLOCK), p.scene.height);
 }
 
 void lay_out(Arena& arena, const ptn_model& model, const ptn_scene& s, ptn_plan** out) {
@@ -49,34 +51,41 @@ void lay_out(Arena& arena, const ptn_model& model, const ptn_scene& s, ptn_plan*
   ptn_plan p{};
   p.model = &model;
   p.scene = s;
-  const bool keep = s.storage == PTN_KEEP;
-  if (s.consistency > 0) {
-    p.radius = gaussian_radius(s.gains, w.arch.bands, s.scale_y, s.scale_x);
-    p.reach = consistency_reach(p.radius, s.scale_y, s.scale_x);
-  }
   const int64_t channels = w.arch.channels;
-  const int64_t band_blocks = std::min(s.band_rows, round_up(s.height, PTN_BLOCK)) / PTN_BLOCK;
-  const int64_t band_rows = std::min(s.band_rows, s.height);
+  const int64_t band_rows = std::min(s.band_rows, round_up(s.height, PTN_BLOCK));
   p.statistics = arena.take<double>(w.statistics_size());
-  p.partials = arena.take<double>(band_blocks * block_columns(s) * w.statistics_size());
+  p.partials =
+      arena.take<double>(band_rows / PTN_BLOCK * block_columns(s) * w.statistics_size());
   p.matrices = arena.take<float>(w.blocks_total() * channels * channels);
-  if (keep) {
-    p.features = arena.take<float>(channels * s.height * s.width);
-    p.band = arena.take<float>(channels * band_rows * s.width);
-    p.carry = arena.take<float>(channels * carry_rows(w) * s.width);
+  p.columns = arena.take<CubicTaps>(s.width);
+  const int64_t lag = network_lag(s, w.arch.bands);
+  p.network_height = std::min(round_up(network_step(s) + lag, PTN_BLOCK), s.height);
+  p.network = arena.take<float>(w.arch.bands * p.network_height * s.width + kMaxWidth);
+  p.halo = stored_halo(w);
+  if (s.storage == PTN_KEEP) {
+    p.pitch = feature_pitch(s.width);
+    const int64_t row = channels * p.pitch;
+    const int64_t tiles = tiles_down(s, std::max(band_rows, p.network_height));
+    p.features = arena.take<float>(s.height * row + kGuard);
+    p.borders = arena.take<float>(tiles * 2 * p.halo * row + kGuard);
+    p.carry = arena.take<float>(p.halo * row + kGuard);
+  } else {
+    p.pitch = tile_pitch(s);
   }
-  p.network_height = std::min(s.height, band_rows + 2 * s.consistency * p.reach);
-  p.network = arena.take<float>(w.arch.bands * p.network_height * s.width);
-  Arena one;
-  take_tile(one, w, s);
-  Arena other;
-  take_consistency(other, s, p.reach, p.radius);
-  p.thread_bytes = std::max(one.used(), other.used());
+  const int64_t zeros = channels * p.pitch + kGuard;
+  p.zero_row = arena.take<float>(zeros);
+  p.consistency = take_consistency(arena, s, w.arch.bands, p.network_height);
+  const size_t scratch =
+      s.consistency ? static_cast<size_t>(consistency_scratch(p.consistency)) * sizeof(float) : 0;
+  p.thread_bytes = static_cast<size_t>(
+      round_up(static_cast<int64_t>(std::max(tile_bytes(w, s), scratch)), kAlign));
   p.thread_memory = arena.take<char>(p.thread_bytes * s.threads);
-  if (out) {
-    *plan = p;
-    *out = plan;
-  }
+  if (!out) return;
+  for (int64_t x = 0; x < s.width; ++x)
+    p.columns[x] = cubic_taps({s.scale_x, s.offset_x, s.ms_width}, x);
+  std::fill_n(p.zero_row, zeros, 0.0f);
+  *plan = p;
+  *out = plan;
 }
 
 struct Job {
@@ -86,29 +95,46 @@ struct Job {
   void* thread_memory(int thread) const { return plan.thread_memory + plan.thread_bytes * thread; }
 };
 
-// Calls body(y, x, thread) for the tiles of rows [y0, y1).
-template <class Body>
-void each_tile(const ptn_plan& plan, int64_t y0, int64_t y1, Body&& body) {
-  const ptn_scene& s = plan.scene;
-  const int64_t across = (s.width + s.tile_cols - 1) / s.tile_cols;
-  const int64_t down = (y1 - y0 + s.tile_rows - 1) / s.tile_rows;
-  parallel_for(across * down, s.threads, [&](int64_t i, int thread) {
-    body(y0 + i / across * s.tile_rows, i % across * s.tile_cols, thread);
+// Copy the rows that tiles of rows [y0, y1) read of each other, as they are before any runs.
+void save_borders(const Job& job, int64_t y0, int64_t y1) {
+  ptn_plan& p = job.plan;
+  const ptn_scene& s = p.scene;
+  const Weights& w = p.model->weights;
+  const int64_t row = w.arch.channels * p.pitch, halo = pass_halo(w, PTN_KEEP, job.pass);
+  const size_t bytes = static_cast<size_t>(row) * sizeof(float);
+  parallel_for(tiles_down(s, y1 - y0), s.threads, [&](int64_t i, int) {
+    const int64_t top = y0 + i * s.tile_rows, end = std::min(top + s.tile_rows, y1);
+    for (int64_t r = -halo; r < halo; ++r) {
+      const int64_t y = r < 0 ? top + r : end + r;
+      if (y < 0 || y >= s.height) continue;
+      const float* from = y < y0 ? p.carry + (p.halo + y - y0) * row : p.features + y * row;
+      std::memcpy(border_row(p, i, r), from, bytes);
+    }
   });
+  // rows of short bands move up
+  for (int64_t i = 0; i < p.halo; ++i) {
+    const int64_t y = y1 - p.halo + i;
+    if (y < 0) continue;
+    const float* from = y < y0 ? p.carry + (p.halo + y - y0) * row : p.features + y * row;
+    std::memmove(p.carry + i * row, from, bytes);
+  }
 }
 
-// Copy the finished band over the features, keeping the rows the next band looks back at.
-void commit_band(ptn_plan& plan, int64_t y0, int64_t y1) {
+// All tiles of rows [y0, y1); without statistics in the last pass.
+void run_tiles(const Job& job, int64_t y0, int64_t y1) {
+  ptn_plan& plan = job.plan;
   const ptn_scene& s = plan.scene;
-  const int64_t rows = y1 - y0, keep = std::min<int64_t>(carry_rows(plan.model->weights), rows);
-  const int64_t held = carry_rows(plan.model->weights);
-  const size_t line = static_cast<size_t>(s.width) * sizeof(float);
-  parallel_for(plan.model->weights.arch.channels, s.threads, [&](int64_t c, int) {
-    float* x = plan.features + (c * s.height + y0) * s.width;
-    std::memcpy(plan.carry + (c * held + held - keep) * s.width, x + (rows - keep) * s.width,
-                static_cast<size_t>(keep) * line);
-    std::memcpy(x, plan.band + c * std::min(s.band_rows, s.height) * s.width,
-                static_cast<size_t>(rows) * line);
+  const bool keep = s.storage == PTN_KEEP, last = job.pass == plan.model->weights.blocks_total();
+  if (keep && job.pass > 0) save_borders(job, y0, y1);
+  const int64_t across = tiles_across(s), columns = block_columns(s);
+  parallel_for(across * tiles_down(s, y1 - y0), s.threads, [&](int64_t i, int thread) {
+    const int64_t y = y0 + i / across * s.tile_rows, x = i % across * s.tile_cols;
+    const int64_t x1 = keep ? s.width : std::min(x + s.tile_cols, s.width);
+    const int64_t block = (y - y0) / PTN_BLOCK * columns + x / PTN_BLOCK;
+    run_tile({&plan, &job.input, job.pass, y, x, std::min(y + s.tile_rows, y1), x1, i,
+              job.thread_memory(thread)},
+             last ? nullptr : plan.partials + block * plan.model->weights.statistics_size(),
+             columns);
   });
 }
 
@@ -123,26 +149,9 @@ void sum_partials(ptn_plan& plan, int64_t rows) {
     }
 }
 
-TileTask task(const Job& job, int64_t y, int64_t x, int64_t y1, int thread) {
-  const ptn_scene& s = job.plan.scene;
-  return {&job.plan,
-          &job.input,
-          y,
-          x,
-          std::min(y + s.tile_rows, y1),
-          std::min(x + s.tile_cols, s.width),
-          job.thread_memory(thread)};
-}
-
 void run_statistics(const Job& job, int64_t y0, int64_t y1) {
   ptn_plan& plan = job.plan;
-  const bool keep = plan.scene.storage == PTN_KEEP;
-  each_tile(plan, y0, y1, [&](int64_t y, int64_t x, int thread) {
-    const int64_t block = (y - y0) / PTN_BLOCK * block_columns(plan.scene) + x / PTN_BLOCK;
-    double* partials = plan.partials + block * plan.model->weights.statistics_size();
-    run_tile(task(job, y, x, y1, thread), job.pass, y0, partials, block_columns(plan.scene));
-  });
-  if (keep && job.pass > 0) commit_band(plan, y0, y1);
+  run_tiles(job, y0, y1);
   sum_partials(plan, y1 - y0);
   if (y1 == plan.scene.height) {
     const Weights& w = plan.model->weights;
@@ -151,77 +160,75 @@ void run_statistics(const Job& job, int64_t y0, int64_t y1) {
   }
 }
 
-// Rows of network output that must be held to finish rows [y0, y1).
-void network_span(const ptn_plan& plan, int64_t y0, int64_t y1, int64_t* first, int64_t* last) {
-  const int64_t margin = static_cast<int64_t>(plan.scene.consistency) * plan.reach;
-  *first = std::max<int64_t>(y0 - margin, 0);
-  *last = std::min(y1 + margin, plan.scene.height);
+// All back-projection that the rows done so far allow.
+void correct(const Job& job) {
+  ptn_plan& plan = job.plan;
+  Consistency& state = plan.consistency;
+  const ptn_scene& s = plan.scene;
+  const CpuTable& table = cpu_table();
+  ConsistencyArgs args{};
+  args.state = &state;
+  args.network = plan.network;
+  args.network_rows = plan.network_height;
+  args.network_plane = plan.network_height * s.width;
+  args.ms = ms_source(job.input);
+  args.units_per_dn = static_cast<float>(1 / s.dn_per_unit);
+  args.valid = {job.input.valid, job.input.pan_first, job.input.valid_row_stride};
+  args.columns = plan.columns;
+  auto rows = [&](int64_t first, int64_t last, ConsistencyRowFn* run) {
+    // a thread takes a few rows of one band that lie next to each other
+    constexpr int64_t kRows = 16;
+    const int64_t groups = (last - first + kRows - 1) / kRows;
+    parallel_for(groups * state.bands, s.threads, [&](int64_t i, int thread) {
+      ConsistencyArgs mine = args;
+      mine.scratch = static_cast<float*>(job.thread_memory(thread));
+      const int64_t from = first + i / state.bands * kRows;
+      for (int64_t y = from; y < std::min(from + kRows, last); ++y)
+        run(mine, static_cast<int>(i % state.bands), y);
+    });
+  };
+  state.corrected[0] = plan.network_rows;
+  for (int step = 0; step < state.steps; ++step) {
+    args.step = step;
+    const int64_t residuals = residuals_ready(state, step);
+    rows(state.residual_next[step], residuals, table.residual_row);
+    state.residual_next[step] = residuals;
+    const int64_t corrections = corrections_ready(state, step);
+    rows(state.corrected[step + 1], corrections, table.correct_row);
+    state.corrected[step + 1] = corrections;
+  }
 }
 
-MsSource ms_source(const ptn_input& in) {
-  return {in.ms,
-          in.ms_dtype,
-          in.ms_first,
-          in.ms_rows,
-          in.ms_band_stride,
-          in.ms_row_stride,
-          in.ms_col_stride,
-          in.ms_bands,
-          in.ms_valid,
-          in.ms_valid_row_stride};
+void round_rows(const Job& job, int64_t y0, int64_t y1, int64_t output_first,
+                const ptn_output& output) {
+  const ptn_plan& plan = job.plan;
+  const ptn_scene& s = plan.scene;
+  const RoundArgs args{s.width,
+                       s.dn_per_unit,
+                       {job.input.valid, job.input.pan_first, job.input.valid_row_stride},
+                       &output};
+  parallel_for(y1 - y0, s.threads, [&](int64_t i, int) {
+    const int64_t y = y0 + i;
+    for (int k = 0; k < plan.model->weights.arch.bands; ++k) {
+      const int64_t band = output.bands ? output.bands[k] : k;
+      if (band < 0) continue;
+      const float* row =
+          plan.network + (k * plan.network_height + y % plan.network_height) * s.width;
+      cpu_table().round_row(args, row, y, y - output_first, band);
+    }
+  });
 }
 
 void run_output(const Job& job, int64_t y0, int64_t y1, const ptn_output& output) {
   ptn_plan& plan = job.plan;
-  const ptn_scene& s = plan.scene;
-  const int bands = plan.model->weights.arch.bands;
-  int64_t first, last;
-  network_span(plan, y0, y1, &first, &last);
-  const int64_t kept = plan.network_rows - first;
-  const int64_t plane = plan.network_height * s.width;
-  if (kept > 0 && first > plan.network_first)
-    for (int k = 0; k < bands; ++k)
-      std::memmove(plan.network + k * plane,
-                   plan.network + k * plane + (first - plan.network_first) * s.width,
-                   static_cast<size_t>(kept * s.width) * sizeof(float));
-  plan.network_first = first;
-  const int64_t from = std::max(plan.network_rows, first);
-  each_tile(plan, from, last, [&](int64_t y, int64_t x, int thread) {
-    // the last pass overwrites no features: nothing is in carry
-    run_tile(task(job, y, x, last, thread), job.pass, 0, nullptr, 0);
-  });
-  plan.network_rows = last;
-
-  each_tile(plan, y0, y1, [&](int64_t y, int64_t x, int thread) {
-    Arena arena(job.thread_memory(thread));
-    ConsistencyArgs a{};
-    a.height = s.height;
-    a.width = s.width;
-    a.y = {s.scale_y, s.offset_y, s.ms_height};
-    a.x = {s.scale_x, s.offset_x, s.ms_width};
-    a.bands = bands;
-    a.steps = s.consistency;
-    a.reach = plan.reach;
-    a.radius = plan.radius;
-    a.gains = s.gains;
-    a.dn_per_unit = s.dn_per_unit;
-    a.y0 = y;
-    a.y1 = std::min(y + s.tile_rows, y1);
-    a.x0 = x;
-    a.x1 = std::min(x + s.tile_cols, s.width);
-    a.network = plan.network;
-    a.network_first = plan.network_first;
-    a.network_pitch = s.width;
-    a.network_plane = plane;
-    a.ms = ms_source(job.input);
-    a.valid = job.input.valid;
-    a.valid_first = job.input.pan_first;
-    a.valid_row_stride = job.input.valid_row_stride;
-    a.output = &output;
-    a.output_first = y0;
-    a.scratch = take_consistency(arena, s, plan.reach, plan.radius);
-    cpu_table().consistency(a);
-  });
+  const int64_t step = network_step(plan.scene);
+  for (int64_t y = y0; y < y1; y += step) {
+    const int64_t end = std::min(y + step, y1), last = network_last(plan, end);
+    if (last > plan.network_rows) run_tiles(job, plan.network_rows, last);
+    plan.network_rows = last;
+    correct(job);
+    round_rows(job, y, end, y0, output);
+  }
 }
 
 }  // namespace
@@ -241,7 +248,7 @@ bool scene_supported(const ptn_model& model, const ptn_scene& s) {
   for (int k = 0; s.consistency > 0 && k < model.weights.arch.bands; ++k)
     gains = gains && s.gains[k] > 0.001 && s.gains[k] < 0.999;
   return sizes && tiles && grid && gains && s.threads >= 1 && s.threads <= 4096 &&
-         s.consistency >= 0 && s.consistency <= 8 &&
+         s.consistency >= 0 && s.consistency <= kMaxSteps &&
          (s.storage == PTN_KEEP || s.storage == PTN_RECOMPUTE);
 }
 
@@ -261,10 +268,9 @@ ptn_plan* plan_place(const ptn_model& model, const ptn_scene& scene, void* memor
 ptn_rows plan_rows(const ptn_plan& plan, int pass, int64_t y0, int64_t y1) {
   const ptn_scene& s = plan.scene;
   const int64_t halo = pass_halo(plan.model->weights, s.storage, pass);
-  int64_t first = y0, last = y1;
-  if (pass == plan.model->weights.blocks_total()) network_span(plan, y0, y1, &first, &last);
+  const int64_t last = pass == plan.model->weights.blocks_total() ? network_last(plan, y1) : y1;
   ptn_rows r;
-  r.pan_first = std::max<int64_t>(first - halo, 0);
+  r.pan_first = std::max<int64_t>(y0 - halo, 0);
   r.pan_last = std::min(last + halo, s.height);
   ms_span({s.scale_y, s.offset_y, s.ms_height}, r.pan_first, r.pan_last, &r.ms_first, &r.ms_last);
   return r;
@@ -274,7 +280,8 @@ void plan_run(ptn_plan& plan, int pass, int64_t y0, int64_t y1, const ptn_input&
               const ptn_output* output) {
   if (y0 == 0) {
     std::fill_n(plan.statistics, plan.model->weights.statistics_size(), 0.0);
-    plan.network_rows = plan.network_first = 0;
+    plan.network_rows = 0;
+    restart(&plan.consistency);
   }
   const Job job{plan, pass, input};
   if (pass < plan.model->weights.blocks_total())

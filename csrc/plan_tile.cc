@@ -16,7 +16,7 @@ int segment_halo(const Weights& w, int i) {
   return kApplyHalo + fuse;
 }
 
-// Margin on which segment `i` of pass `pass` must be right.
+// Margin on which the features of segment `i` must be right in pass `pass`.
 int margin_after(const Weights& w, int i, int pass) {
   int margin = pass < w.blocks_total() ? kStatisticsHalo : kTailHalo;
   for (int j = i + 1; j <= pass; ++j) margin += segment_halo(w, j);
@@ -37,64 +37,89 @@ int widest_halo(const Weights& w, int storage) {
   return halo;
 }
 
-int64_t buffer_rows(const Weights& w, const ptn_scene& s) {
-  return std::min(s.tile_rows, round_up(s.height, PTN_BLOCK)) + 2 * widest_halo(w, s.storage);
+int64_t tile_rows(const ptn_scene& s) {
+  return std::min(s.tile_rows, round_up(s.height, PTN_BLOCK));
 }
 
-int64_t buffer_cols(const Weights& w, const ptn_scene& s) {
-  return std::min(s.tile_cols, round_up(s.width, PTN_BLOCK)) + 2 * widest_halo(w, s.storage);
+int64_t tile_columns(const ptn_scene& s) {
+  return s.storage == PTN_KEEP ? s.width : std::min(s.tile_cols, round_up(s.width, PTN_BLOCK));
 }
 
-float dn(const void* data, int dtype, int64_t at) {
-  switch (dtype) {
-    case PTN_U8:
-      return static_cast<const uint8_t*>(data)[at];
-    case PTN_U16:
-      return static_cast<const uint16_t*>(data)[at];
-    case PTN_I16:
-      return static_cast<const int16_t*>(data)[at];
-    default:
-      return static_cast<const float*>(data)[at];
-  }
+// Columns a strip of a tile may lie beyond the tile.
+constexpr int64_t kTileGuard = 96;
+
+struct TileMemory {
+  Scratch scratch;
+  float** rows;
+  float* features;  // PTN_RECOMPUTE
+};
+
+Ring take_ring(Arena& arena, int channels, int64_t pitch, int64_t rows) {
+  Ring r{};
+  r.channels = channels;
+  r.pitch = pitch;
+  r.data = arena.take<float>(channels * 4 * pitch);
+  r.carry = arena.take<float>(rows * channels * 2);
+  return r;
 }
 
-void fill_valid(const TileTask& task, const Tile& t, float* valid) {
-  const ptn_scene& s = task.plan->scene;
-  const ptn_input& in = *task.input;
-  for (int r = 0; r < t.rows; ++r) {
-    float* out = valid + r * t.pitch;
-    std::fill(out, out + t.pitch, 0.0f);
-    const int64_t y = t.y0 + r;
-    if (y < 0 || y >= s.height) continue;
-    const int64_t c0 = std::max<int64_t>(0, -t.x0), c1 = std::min<int64_t>(t.cols, s.width - t.x0);
-    const uint8_t* mask =
-        in.valid ? in.valid + (y - in.pan_first) * in.valid_row_stride + t.x0 : nullptr;
-    for (int64_t c = c0; c < c1; ++c) out[c] = !mask || mask[c] ? 1.0f : 0.0f;
-  }
+TileMemory take_tile(Arena& arena, const Weights& w, const ptn_scene& s) {
+  const int c = w.arch.channels, k = w.arch.bands, size = w.statistics_size();
+  const int halo = widest_halo(w, s.storage);
+  const int64_t rows = tile_rows(s) + 2 * halo + 8;
+  const int64_t strip = std::min<int64_t>(kStrip, round_up(tile_columns(s), PTN_BLOCK));
+  const int64_t pitch = round_up(kLead + strip + kStripPad + kMaxWidth, 32) + 16;
+  TileMemory m{};
+  Scratch& t = m.scratch;
+  t.pitch = pitch;
+  t.v = take_ring(arena, c, pitch, rows);
+  t.ffn = take_ring(arena, 4 * c, pitch, rows);
+  t.qk = take_ring(arena, 2 * c, pitch, rows);
+  const bool gated = w.arch.fusion == PTN_FUSION_GATED_CONV;
+  t.between = take_ring(arena, gated ? 2 * c : c, pitch, rows);
+  t.pan = take_ring(arena, 1, pitch, rows);
+  t.ms = take_ring(arena, k, pitch, rows);
+  t.norm = arena.take<float>((c + 1) * pitch);
+  t.pair = arena.take<float>(2 * c * pitch);
+  t.gates = arena.take<float>(4 * c * pitch);
+  t.other = arena.take<float>(2 * pitch);
+  t.qk_pair = arena.take<float>(4 * c / w.arch.heads * pitch);
+  t.fused = arena.take<float>(k * pitch);
+  t.mixed = arena.take<float>(pitch + 8);
+  t.mask = arena.take<float>(kMaskRows * pitch);
+  const int64_t blocks = strip / PTN_BLOCK;
+  t.sums = arena.take<float>(blocks * size * kMaxWidth);
+  t.totals = arena.take<double>(blocks * size * kMaxWidth);
+  m.rows = arena.take<float*>(rows);
+  if (s.storage == PTN_RECOMPUTE)
+    m.features = arena.take<float>(c * rows * tile_pitch(s) + kGuard);
+  return m;
 }
 
-void fill_pan(const TileTask& task, const Tile& t, float* pan) {
-  const ptn_input& in = *task.input;
-  const float units_per_dn = static_cast<float>(1 / task.plan->scene.dn_per_unit);
-  for (int r = 0; r < t.rows; ++r) {
-    const int64_t row = (t.y0 + r - in.pan_first) * in.pan_row_stride;
-    for (int c = 0; c < t.cols; ++c) {
-      const int64_t i = r * t.pitch + c;
-      pan[i] = t.valid[i] != 0.0f
-                   ? dn(in.pan, in.pan_dtype, row + (t.x0 + c) * in.pan_col_stride) * units_per_dn
-                   : 0.0f;
+// rows[y - first]: where the features of row y are, for a tile with a halo of `halo` rows.
+void find_rows(const TileTask& task, const TileMemory& m, int64_t first, int64_t count) {
+  const ptn_plan& p = *task.plan;
+  const ptn_scene& s = p.scene;
+  const int64_t channels = p.model->weights.arch.channels;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t y = first + i;
+    if (y < 0 || y >= s.height) {
+      m.rows[i] = p.zero_row + kGuard;
+      if (s.storage == PTN_RECOMPUTE) m.rows[i] += kTileGuard - task.x0;
+    } else if (s.storage == PTN_RECOMPUTE) {
+      m.rows[i] = m.features + i * channels * p.pitch + kGuard + kTileGuard - task.x0;
+    } else if (y >= task.y0 && y < task.y1) {
+      m.rows[i] = p.features + y * channels * p.pitch + kGuard;
+    } else {
+      m.rows[i] = border_row(p, task.index, y < task.y0 ? y - task.y0 : y - task.y1) + kGuard;
     }
   }
 }
 
-void fill_ms_up(const TileTask& task, const Tile& t, const TileMemory& m) {
-  const ptn_scene& s = task.plan->scene;
-  const ptn_input& in = *task.input;
-  UpsampleArgs a{};
-  a.tile = t;
-  a.y = {s.scale_y, s.offset_y, s.ms_height};
-  a.x = {s.scale_x, s.offset_x, s.ms_width};
-  a.ms = {in.ms,
+}  // namespace
+
+MsSource ms_source(const ptn_input& in) {
+  return {in.ms,
           in.ms_dtype,
           in.ms_first,
           in.ms_rows,
@@ -104,47 +129,17 @@ void fill_ms_up(const TileTask& task, const Tile& t, const TileMemory& m) {
           in.ms_bands,
           in.ms_valid,
           in.ms_valid_row_stride};
-  a.bands = task.plan->model->weights.arch.bands;
-  a.units_per_dn = static_cast<float>(1 / s.dn_per_unit);
-  a.row_taps = m.row_taps;
-  a.col_taps = m.col_taps;
-  a.ms_up = m.scratch.ms_up;
-  cpu_table().upsample(a);
 }
 
-// Features of the whole scene, as they were before this band: rows above come from carry.
-void load_features(const TileTask& task, const Tile& t, int64_t band_y0, float* x) {
-  const ptn_plan& p = *task.plan;
-  const ptn_scene& s = p.scene;
-  const Weights& w = p.model->weights;
-  const int held = carry_rows(w);
-  const int64_t c0 = std::max<int64_t>(0, -t.x0), c1 = std::min<int64_t>(t.cols, s.width - t.x0);
-  for (int64_t c = 0; c < w.arch.channels; ++c)
-    for (int r = 0; r < t.rows; ++r) {
-      float* out = x + c * t.plane + r * t.pitch;
-      const int64_t y = t.y0 + r;
-      std::fill(out, out + t.pitch, 0.0f);
-      if (y < 0 || y >= s.height) continue;
-      const float* from = y >= band_y0 ? p.features + (c * s.height + y) * s.width
-                                       : p.carry + (c * held + held - (band_y0 - y)) * s.width;
-      std::memcpy(out + c0, from + t.x0 + c0, static_cast<size_t>(c1 - c0) * sizeof(float));
-    }
-}
+int64_t feature_pitch(int64_t columns) { return round_up(columns + kGuard, 32) + 16; }
 
-// Copy the tile's interior to planes of `width` columns.
-void save(const Tile& t, const float* planes, int count, float* out, int64_t out_plane,
-          int64_t width) {
-  for (int64_t c = 0; c < count; ++c)
-    for (int r = 0; r < t.interior_rows; ++r)
-      std::memcpy(out + c * out_plane + r * width,
-                  planes + c * t.plane + (t.halo + r) * t.pitch + t.halo,
-                  static_cast<size_t>(t.interior_cols) * sizeof(float));
-}
+int64_t tile_pitch(const ptn_scene& s) { return feature_pitch(tile_columns(s) + 2 * kTileGuard); }
 
-}  // namespace
-
-int carry_rows(const Weights& w) {
-  return kApplyHalo + fuse_pan_halo(w.arch.fusion) + std::max(kStatisticsHalo, kTailHalo);
+int stored_halo(const Weights& w) {
+  int halo = 0;
+  for (int pass = 0; pass <= w.blocks_total(); ++pass)
+    halo = std::max(halo, pass_halo(w, PTN_KEEP, pass));
+  return halo;
 }
 
 int pass_halo(const Weights& w, int storage, int pass) {
@@ -152,79 +147,58 @@ int pass_halo(const Weights& w, int storage, int pass) {
   return margin_after(w, pass - 1, pass);
 }
 
-TileMemory take_tile(Arena& arena, const Weights& w, const ptn_scene& s) {
-  const int64_t rows = buffer_rows(w, s), cols = buffer_cols(w, s);
-  const int64_t plane = rows * (round_up(cols, kLane) + kGuard);
-  auto planes = [&](int64_t n) {
-    float* p = arena.take<float>(n * plane + 2 * kGuard);
-    return p ? p + kGuard : p;
-  };
-  const int channels = w.arch.channels;
-  TileMemory m{};
-  m.scratch.x = planes(channels);
-  m.scratch.y = planes(channels);
-  m.scratch.t = planes(channels);
-  m.scratch.d = planes(channels);
-  m.scratch.ms_up = planes(w.arch.bands);
-  m.scratch.pan = planes(1);
-  m.scratch.valid = planes(1);
-  m.row_taps = arena.take<CubicTaps>(rows);
-  m.col_taps = arena.take<CubicTaps>(cols);
-  return m;
+size_t tile_bytes(const Weights& w, const ptn_scene& s) {
+  Arena arena;
+  take_tile(arena, w, s);
+  return arena.used();
 }
 
-void run_tile(const TileTask& task, int pass, int64_t band_y0, double* partials,
-              int64_t partials_pitch) {
+void run_tile(const TileTask& task, double* partials, int64_t partials_pitch) {
   ptn_plan& p = *task.plan;
   const ptn_scene& s = p.scene;
+  const ptn_input& in = *task.input;
   const Weights& w = p.model->weights;
   Arena arena(task.memory);
   const TileMemory m = take_tile(arena, w, s);
-  const bool last = pass == w.blocks_total();
+  const int pass = task.pass, halo = pass_halo(w, s.storage, pass);
   const bool keep = s.storage == PTN_KEEP;
-  const int first = keep ? pass : 0;
 
-  Tile t{};
-  t.halo = pass_halo(w, s.storage, pass);
-  t.interior_rows = static_cast<int>(task.y1 - task.y0);
-  t.interior_cols = static_cast<int>(task.x1 - task.x0);
-  t.y0 = task.y0 - t.halo;
-  t.x0 = task.x0 - t.halo;
-  t.rows = t.interior_rows + 2 * t.halo;
-  t.cols = t.interior_cols + 2 * t.halo;
-  t.pitch = round_up(buffer_cols(w, s), kLane) + kGuard;
-  t.plane = t.rows * t.pitch;
-  t.valid = m.scratch.valid;
-  fill_valid(task, t, m.scratch.valid);
-
-  const int fusion_at = w.arch.encoder_blocks;
-  if (first == 0 || last) fill_ms_up(task, t, m);
-  if (first <= fusion_at && fusion_at <= pass) fill_pan(task, t, m.scratch.pan);
-  if (first > 0) load_features(task, t, band_y0, m.scratch.x);
-
+  const float units_per_dn = static_cast<float>(1 / s.dn_per_unit);
+  const Upsample upsample{{s.scale_y, s.offset_y, s.ms_height},
+                          {s.scale_x, s.offset_x, s.ms_width},
+                          ms_source(in),
+                          w.arch.bands,
+                          units_per_dn,
+                          p.columns};
   SegmentArgs a{};
-  a.tile = t;
   a.weights = &w;
-  a.scratch = m.scratch;
-  a.fused = m.scratch.d;
+  a.height = s.height;
+  a.width = s.width;
+  a.y0 = task.y0;
+  a.y1 = task.y1;
+  a.x0 = task.x0;
+  a.x1 = task.x1;
+  a.strip = static_cast<int>(std::min<int64_t>(kStrip, round_up(tile_columns(s), PTN_BLOCK)));
+  a.rows = m.rows;
+  a.rows_first = task.y0 - halo - 1;
+  a.plane = p.pitch;
+  a.pan = {in.pan, in.pan_dtype, in.pan_first, in.pan_row_stride, in.pan_col_stride, units_per_dn};
+  a.valid = {in.valid, in.pan_first, in.valid_row_stride};
+  a.upsample = &upsample;
   a.partials_pitch = partials_pitch;
-  for (int i = first; i <= pass; ++i) {
-    a.margin = i < w.blocks_total() ? margin_after(w, i, pass) : 0;
+  a.fused = p.network;
+  a.fused_rows = p.network_height;
+  a.fused_plane = p.network_height * s.width;
+  a.fused_pitch = s.width;
+  a.scratch = m.scratch;
+  find_rows(task, m, a.rows_first, task.y1 - task.y0 + 2 * halo + 2);
+  for (int i = keep ? pass : 0; i <= pass; ++i) {
+    a.margin = margin_after(w, i, pass);
     a.block = i > 0 ? &w.blocks[i - 1] : nullptr;
     a.matrix = i > 0 ? p.matrices + (i - 1) * w.arch.channels * w.arch.channels : nullptr;
     a.next = i < w.blocks_total() ? &w.blocks[i] : nullptr;
     a.partials = i == pass ? partials : nullptr;
     segment_fn(w, i)(a);
-  }
-  if (last) {
-    save(t, a.fused, w.arch.bands, p.network + (task.y0 - p.network_first) * s.width + task.x0,
-         p.network_height * s.width, s.width);
-  } else if (keep && pass == 0) {
-    save(t, m.scratch.x, w.arch.channels, p.features + task.y0 * s.width + task.x0,
-         s.height * s.width, s.width);
-  } else if (keep) {
-    save(t, m.scratch.x, w.arch.channels, p.band + (task.y0 - band_y0) * s.width + task.x0,
-         std::min(s.band_rows, s.height) * s.width, s.width);
   }
 }
 

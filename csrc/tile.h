@@ -1,4 +1,7 @@
-// A tile of the PAN grid in planar scratch: what every kernel works on.
+// What a segment works on: a tile of the PAN grid, walked strip by strip, row pair by row
+// pair. Columns of the strips follow each other without overlap: every 3x3 makes its stage
+// lag one row and one column behind the stage before it, and the two columns it needs of the
+// strip to the left are carried over.
 #pragma once
 
 #include <cstdint>
@@ -7,55 +10,36 @@
 
 namespace pantiny {
 
-constexpr int kLane = 16;   // columns are computed in multiples of this, whatever the vector width
-constexpr int kGuard = 16;  // readable floats left and right of every row
+constexpr int kGuard = 32;      // floats left and right of a feature row that strips may touch
+constexpr int64_t kStrip = 64;  // columns of a strip
+constexpr int kLead = 16;       // floats in front of a ring row, the last two of them carried
+constexpr int kStripPad = 64;   // columns a first strip may be wider
+constexpr int kMaskRows = 8;    // more than the row lag of the longest segment
+constexpr int kMaxWidth = 16;   // floats in the widest vector
+constexpr int kFlushRows = 8;   // rows summed in float before they go to double
 
 // static: objects of different instruction sets must not share code
 static constexpr int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
 
-// Buffer row r, column c is scene row y0 + r, column x0 + c. The interior starts at
-// (halo, halo). All planes share `plane` and `pitch`, in floats.
-struct Tile {
-  int64_t y0, x0;
-  int rows, cols;                    // buffer size, halo included
-  int interior_rows, interior_cols;  // what the tile is responsible for
-  int halo;
-  int64_t pitch, plane;
-  const float* valid;  // [rows][pitch]: 1 where a pixel exists, else 0
-};
-
-// Rows [r0, r1) and columns [c0, c1) of the buffer; columns are multiples of kLane.
-struct Range {
-  int r0, r1, c0, c1;
-};
-
-// The interior grown by `margin` on every side.
-static inline Range grown(const Tile& t, int margin) {
-  const int edge = t.halo - margin;
-  return {edge, t.halo + t.interior_rows + margin, edge / kLane * kLane,
-          static_cast<int>(round_up(t.halo + t.interior_cols + margin, kLane))};
-}
-
 struct BlockWeights {
   // 1x1 weights are [k][o] with LayerNorm's weight folded in; bias holds LayerNorm's.
   const float *v, *v_bias, *v_dw;        // [C][C], [C], [C][9]
-  const float *qk, *qk_bias, *qk_dw;     // per head: [C][2c], [2c], [2c][9]; q first
-  const float *ffn, *ffn_bias, *ffn_dw;  // per chunk: [C][2g], [2g], [2g][9]; a first
-  const float* ffn_out;                  // per chunk: [g][C]
+  const float *qk, *qk_bias, *qk_dw;     // [C][2C], [2C], [2C][9]; per head q, then k
+  const float *ffn, *ffn_bias, *ffn_dw;  // [C][4C], [4C], [4C][9]; a, then b
+  const float* ffn_out;                  // [2C][C]
   const float* temperature;              // [heads]
   const float* project;                  // [C][C], [o][k]
 };
 
 struct Weights {
   ptn_arch arch;
-  const float* head;           // [K * 9][C]
+  const float* head;           // [3][K][3][C]: rows, inputs, columns, outputs
   const BlockWeights* blocks;  // encoder, then body
-  const float *fuse1, *fuse2;  // enhanced_conv: [(C+1) * 9][C], [C * 9][C]; conv1x1: [C+1][C]
-  const float *gate, *gate_dw, *gate_out;  // gated_conv per chunk: [C+1][2g], [2g][9], [g][C]
-  const float *refine, *output;            // [C * 9][C], [C * 9][K]
+  const float *fuse1, *fuse2;  // enhanced_conv: [3][C+1][3][C], [3][C][3][C]; conv1x1: [C+1][C]
+  const float *gate, *gate_dw, *gate_out;  // gated_conv: [C+1][2C], [2C][9], [C][C]
+  const float *refine, *output;            // [3][C][3][C], [3][C][3][K]
 
   int blocks_total() const { return arch.encoder_blocks + arch.body_blocks; }
-  int gate_chunk() const { return arch.channels / 2; }  // g
   // One partial sum: gram [heads][c][c], |q|^2 [C], |k|^2 [C].
   int statistics_size() const {
     const int c = arch.channels / arch.heads;
@@ -63,27 +47,75 @@ struct Weights {
   }
 };
 
-// Planes of one thread: x, y, t, d hold C planes each.
-struct Scratch {
-  float *x, *y, *t, *d;
-  float *ms_up, *pan, *valid;  // K, 1, 1 planes
+// The last four rows of one stage's output, with two columns of the strip to the left.
+struct Ring {
+  float* data;   // [channels][4][pitch]
+  float* carry;  // [rows of the tile][channels][2]
+  int channels;
+  int64_t pitch;
+
+  float* row(int64_t y) const { return data + (y & 3) * pitch + kLead; }
+  int64_t stride() const { return 4 * pitch; }
 };
 
-// One segment on one tile. x is updated in place and is right on the interior grown by
-// `margin`. `partials` (null: not wanted) takes the statistics of block `next`, one row
-// of statistics_size() doubles per PTN_BLOCK x PTN_BLOCK block; `partials_pitch` is the
-// number of blocks from one block row to the next.
+// Memory of one thread; `pitch` floats to a row.
+struct Scratch {
+  int64_t pitch;
+  Ring v, ffn, qk, between, pan, ms;  // between: of the two convolutions of fusion and tail
+  float* norm;                        // [C + 1]
+  float* pair;                        // [2][C]
+  float* gates;                       // [2][2C]
+  float* other;                       // [2]
+  float* qk_pair;                     // [2][2C / heads]
+  float *fused, *mixed;               // [K], MS samples
+  float* mask;                        // [kMaskRows]
+  float* sums;                        // [blocks of a strip][statistics][vector]
+  double* totals;                     // the same
+};
+
+// PAN rows [first, ...) in DN, strides in elements.
+struct PanSource {
+  const void* data;
+  int dtype;
+  int64_t first, row_stride, col_stride;
+  float units_per_dn;
+};
+
+// Which pixels exist, rows [first, ...); null: all.
+struct ValidSource {
+  const uint8_t* data;
+  int64_t first, row_stride;
+};
+
+struct Upsample;
+
+// One segment on one tile. Its features are right on rows [y0 - margin, y1 + margin) and
+// columns [x0 - margin, x1 + margin) as far as they lie in the scene.
 struct SegmentArgs {
-  Tile tile;
   const Weights* weights;
-  Scratch scratch;
+  int64_t height, width;  // of the scene
+  int64_t y0, y1, x0, x1;
   int margin;
+  int strip;  // columns, a multiple of PTN_BLOCK
+  // rows[y - rows_first]: channel 0 of scene column 0; channels `plane` apart, kGuard floats
+  // around the tile's columns may be touched. Updated in place. Rows outside the scene are
+  // zero and not written.
+  float* const* rows;
+  int64_t rows_first, plane;
+  PanSource pan;
+  ValidSource valid;
+  const Upsample* upsample;
   const BlockWeights* block;  // the block whose matrix is known (not for the head)
   const float* matrix;        // [k][o], folded attention of that block
+  // Statistics of block `next` on [y0, y1) x [x0, x1): one row of statistics_size() doubles
+  // per PTN_BLOCK x PTN_BLOCK block, partials_pitch blocks to a block row. Null: not wanted.
   const BlockWeights* next;
   double* partials;
   int64_t partials_pitch;
-  float* fused;  // tail: K planes
+  // tail: K planes of network output; row y is row y % fused_rows
+  float* fused;
+  int64_t fused_rows, fused_plane, fused_pitch;
+  Scratch scratch;
 };
 
 }  // namespace pantiny

@@ -7,14 +7,16 @@
 
 #include "csrc/tile.h"
 
-#if defined(__AVX512F__)
+// A build may set its own shape, to run the code of one set on another.
+#ifdef PTN_WIDTH
+#elif defined(__AVX512F__)
 #define PTN_WIDTH 16
 #define PTN_OUTPUTS 7
 #define PTN_VECTORS 4
 #elif defined(__AVX2__)
 #define PTN_WIDTH 8
 #define PTN_OUTPUTS 4
-#define PTN_VECTORS 2
+#define PTN_VECTORS 3
 #elif defined(__ARM_NEON)
 #define PTN_WIDTH 4
 #define PTN_OUTPUTS 7
@@ -31,14 +33,25 @@ namespace {
 constexpr int kWidth = PTN_WIDTH;      // floats in a vector
 constexpr int kOutputs = PTN_OUTPUTS;  // output channels kept in registers by a product
 constexpr int kVectors = PTN_VECTORS;  // vectors of pixels kept in registers by a product
-static_assert(kLane % kWidth == 0, "a lane group is a whole number of vectors");
+static_assert(PTN_BLOCK % kWidth == 0, "a block is a whole number of vectors");
 
 typedef float Vec __attribute__((vector_size(kWidth * sizeof(float)), aligned(4), may_alias));
 typedef double VecD __attribute__((vector_size(kWidth * sizeof(double)), aligned(8)));
 
 inline Vec load(const float* p) { return *reinterpret_cast<const Vec*>(p); }
 inline void store(float* p, Vec v) { *reinterpret_cast<Vec*>(p) = v; }
-inline Vec splat(float x) { return Vec{} + x; }
+
+// One broadcast from memory. `Vec{} + x` would cost an addition and a shuffle: 0 + x is not x
+// for a negative zero.
+inline Vec splat(float x) {
+#if PTN_WIDTH == 16
+  return Vec{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+#elif PTN_WIDTH == 8
+  return Vec{x, x, x, x, x, x, x, x};
+#else
+  return Vec{x, x, x, x};
+#endif
+}
 
 inline Vec select_nonzero(Vec mask, Vec v) { return mask != Vec{} ? v : Vec{}; }
 
@@ -61,10 +74,11 @@ inline Vec gelu(Vec x) {
   const Vec low = splat(-5.6f), high = splat(5.6f);
   Vec c = x < low ? low : x;
   c = c > high ? high : c;
-  const Vec s = c * c * (2.0f / 31.36f) - 1.0f;
+  const Vec s = c * c * splat(2.0f / 31.36f) - splat(1.0f);
   Vec p = splat(kP[15]);
-  for (int i = 14; i >= 0; --i) p = p * s + kP[i];
-  const Vec half = x * 0.5f;
+#pragma GCC unroll 15
+  for (int i = 14; i >= 0; --i) p = p * s + splat(kP[i]);
+  const Vec half = x * splat(0.5f);
   return half + half * (p * c);
 }
 

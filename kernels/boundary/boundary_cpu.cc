@@ -1,163 +1,236 @@
 // Included by csrc/cpu_isa.cc, once per instruction set.
 #include <algorithm>
 
-#include "csrc/simd/rows.h"
+#include "csrc/simd/strip.h"
 #include "kernels/boundary/boundary.h"
 
 namespace pantiny {
 namespace {
 
-// y[i] = gelu(a[i]) * b[i], a and b depthwise 3x3 of planes i and gates + i of t.
-inline void gate_chunk(const float* t_planes, int gates, const float* dw, float* y, const Tile& t,
-                       const Range& r) {
-  for (int i = 0; i < gates; ++i) {
-    const float *a = t_planes + i * t.plane, *b = t_planes + (gates + i) * t.plane;
-    for (int row = r.r0; row < r.r1; ++row)
-      for (int j = r.c0; j < r.c1; j += kWidth) {
-        const int64_t at = row * t.pitch + j;
-        const Vec va = depthwise(a + at, t.pitch, dw + i * 9);
-        const Vec vb = depthwise(b + at, t.pitch, dw + (gates + i) * 9);
-        store(y + i * t.plane + at, gelu(va) * vb);
-      }
+// First stage: v = mask(conv1x1(norm(x))) of rows y and y + 1, lead n.
+inline void start_block(const Strip& s, int64_t y, int n, int margin) {
+  const Ring& v = s.scratch().v;
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.wanted(row, margin)) continue;
+    if (s.in_scene(row))
+      norm_to_ring(s, row, n, s.a.block->v, s.a.block->v_bias, v);
+    else
+      s.clear(v, row);
   }
 }
 
-inline void depthwise_planes(const float* x, int planes, const float* dw, float* y, const Tile& t,
-                             const Range& r) {
-  for (int i = 0; i < planes; ++i)
-    for (int row = r.r0; row < r.r1; ++row)
-      for (int j = r.c0; j < r.c1; j += kWidth) {
-        const int64_t at = i * t.plane + row * t.pitch + j;
-        store(y + at, depthwise(x + at, t.pitch, dw + i * 9));
-      }
-}
-
-// x = valid * (x + M v), then x = valid * (x + project(gelu(a) * b)), right on `margin`;
-// x must be right on margin + kApplyHalo.
-inline void apply_block(const SegmentArgs& s, int margin) {
-  const Tile& t = s.tile;
-  const int channels = s.weights->arch.channels, g = s.weights->gate_chunk();
-  const BlockWeights& b = *s.block;
-  const Scratch& m = s.scratch;
-  const Range wide = grown(t, margin + 2), mid = grown(t, margin + 1), out = grown(t, margin);
-  Epilogue biased, add;
-  add.accumulate = true;
-
-  layer_norm(m.x, channels, m.y, t, wide);
-  biased.bias = b.v_bias;
-  conv1x1(m.y, channels, b.v, channels, biased, m.t, t, wide, t.valid);
-  depthwise_planes(m.t, channels, b.v_dw, m.d, t, mid);
-  conv1x1(m.d, channels, s.matrix, channels, add, m.x, t, mid, t.valid);
-
-  layer_norm(m.x, channels, m.y, t, mid);
-  const int chunks = 2 * channels / g;
-  for (int c = 0; c < chunks; ++c) {
-    biased.bias = b.ffn_bias + c * 2 * g;
-    conv1x1(m.y, channels, b.ffn + static_cast<int64_t>(c) * channels * 2 * g, 2 * g, biased, m.t,
-            t, mid, t.valid);
-    gate_chunk(m.t, g, b.ffn_dw + c * 2 * g * 9, m.d, t, out);
-    conv1x1(m.d, g, b.ffn_out + static_cast<int64_t>(c) * g * channels, channels, add, m.x, t, out,
-            t.valid);
+// Second stage: z = mask(x + matrix * dw3x3(v)) in place, ffn = mask(conv1x1(norm(z))).
+inline void apply_attention(const Strip& s, int64_t y, int n, int margin) {
+  const Scratch& m = s.scratch();
+  const BlockWeights& b = *s.a.block;
+  const int channels = s.channels();
+  for (int c = 0; c < channels; ++c)
+    depthwise_ring(m.v, y, c, b.v_dw + c * 9, m.pair + c * m.pitch,
+                   m.pair + (channels + c) * m.pitch, 0, s.width);
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.wanted(row, margin)) continue;
+    if (!s.in_scene(row)) {
+      s.clear(m.ffn, row);
+      continue;
+    }
+    Epilogue add;
+    add.accumulate = true;
+    add.mask = s.mask(row, n);
+    product<1>(one_row(m.pair + (row - y) * channels * m.pitch, channels, m.pitch), s.a.matrix,
+               channels, add, s.features(row, n), s.a.plane, s.width);
+    norm_to_ring(s, row, n, b.ffn, b.ffn_bias, m.ffn);
   }
 }
 
-// Sum over one block of a[i] * b[j] for i in [i0, i0+I), j in [j0, j0+J). Eight rows are
-// summed in float lanes (at most 8 * 64 / kWidth terms per lane), the rest in double.
+// gates[i] = gelu(dw3x3(ring[i])) * dw3x3(ring[count + i]) on rows y and y + 1.
+inline void gate_pair(const Strip& s, const Ring& ring, int64_t y, int count, const float* dw) {
+  const Scratch& m = s.scratch();
+  for (int i = 0; i < count; ++i) {
+    float* g0 = m.gates + i * m.pitch;
+    float* g1 = m.gates + (count + i) * m.pitch;
+    depthwise_ring(ring, y, i, dw + i * 9, g0, g1, 0, s.width);
+    depthwise_ring(ring, y, count + i, dw + (count + i) * 9, m.other, m.other + m.pitch, 0,
+                   s.width);
+    gate_row(g0, m.other, s.width);
+    gate_row(g1, m.other + m.pitch, s.width);
+  }
+}
+
+// Third stage: x = mask(z + project(gelu(a) * b)) in place.
+inline void finish_block(const Strip& s, int64_t y, int n, int margin) {
+  const Scratch& m = s.scratch();
+  const int gates = 2 * s.channels();
+  gate_pair(s, m.ffn, y, gates, s.a.block->ffn_dw);
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
+    Epilogue add;
+    add.accumulate = true;
+    add.mask = s.mask(row, n);
+    product<1>(one_row(m.gates + (row - y) * gates * m.pitch, gates, m.pitch), s.a.block->ffn_out,
+               s.channels(), add, s.features(row, n), s.a.plane, s.width);
+  }
+}
+
+// q and k of the next block before their 3x3, lead 1.
+inline void start_statistics(const Strip& s, int64_t y) {
+  if (!s.a.partials) return;
+  const Ring& qk = s.scratch().qk;
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.wanted(row, 1)) continue;
+    if (s.in_scene(row))
+      norm_to_ring(s, row, 1, s.a.next->qk, s.a.next->qk_bias, qk);
+    else
+      s.clear(qk, row);
+  }
+}
+
+#if PTN_WIDTH == 4 && !defined(__ARM_NEON)
+constexpr int kGramRows = 3, kGramCols = 2;
+#elif PTN_OUTPUTS > 4
+constexpr int kGramRows = 7, kGramCols = 3;
+#else
+constexpr int kGramRows = 4, kGramCols = 3;
+#endif
+
+// sums[x][y] += a[x] * b[y] over `rows` rows, lane by lane.
 template <int I, int J>
-inline void gram_tile(const float* a, const float* b, int64_t plane, int64_t pitch, int rows,
-                      double (*out)[J]) {
-  VecD total[I][J] = {};
-  for (int row0 = 0; row0 < rows; row0 += 8) {
-    Vec sum[I][J] = {};
-    for (int row = row0; row < std::min(row0 + 8, rows); ++row)
-      for (int j = 0; j < PTN_BLOCK; j += kWidth) {
-        Vec vb[J];
-        for (int y = 0; y < J; ++y) vb[y] = load(b + y * plane + row * pitch + j);
-        for (int x = 0; x < I; ++x) {
-          const Vec va = load(a + x * plane + row * pitch + j);
-          for (int y = 0; y < J; ++y) sum[x][y] += va * vb[y];
-        }
-      }
-    for (int x = 0; x < I; ++x)
-      for (int y = 0; y < J; ++y) total[x][y] += __builtin_convertvector(sum[x][y], VecD);
-  }
+inline void gram_tile(const float* a, const float* b, int64_t pitch, int64_t next_row, int rows,
+                      int width, float* sums, int64_t sums_row) {
+  Vec sum[I][J];
+#pragma GCC unroll 8
   for (int x = 0; x < I; ++x)
-    for (int y = 0; y < J; ++y) {
-      double s = 0;
-      for (int l = 0; l < kWidth; ++l) s += total[x][y][l];
-      out[x][y] = s;
+#pragma GCC unroll 8
+    for (int y = 0; y < J; ++y) sum[x][y] = load(sums + x * sums_row + y * kWidth);
+  for (int r = 0; r < rows; ++r, a += next_row, b += next_row)
+    for (int j = 0; j < width; j += kWidth) {
+      Vec vb[J];
+#pragma GCC unroll 8
+      for (int y = 0; y < J; ++y) vb[y] = load(b + y * pitch + j);
+#pragma GCC unroll 8
+      for (int x = 0; x < I; ++x) {
+        const Vec va = load(a + x * pitch + j);
+#pragma GCC unroll 8
+        for (int y = 0; y < J; ++y) sum[x][y] += va * vb[y];
+      }
     }
+#pragma GCC unroll 8
+  for (int x = 0; x < I; ++x)
+#pragma GCC unroll 8
+    for (int y = 0; y < J; ++y) store(sums + x * sums_row + y * kWidth, sum[x][y]);
 }
 
-// Any sizes, in tiles of 2 x 2 and the odd row and column one by one.
-inline void gram_block(const float* q, const float* k, int c, int64_t plane, int64_t pitch,
-                       int rows, double* gram) {
-  for (int i = 0; i < c; i += 2)
-    for (int j = 0; j < c; j += 2) {
-      const float *a = q + i * plane, *b = k + j * plane;
-      if (i + 2 <= c && j + 2 <= c) {
-        double s[2][2];
-        gram_tile<2, 2>(a, b, plane, pitch, rows, s);
-        for (int x = 0; x < 2; ++x)
-          for (int y = 0; y < 2; ++y) gram[(i + x) * c + j + y] = s[x][y];
-        continue;
-      }
-      for (int x = i; x < std::min(i + 2, c); ++x)
-        for (int y = j; y < std::min(j + 2, c); ++y) {
-          double s[1][1];
-          gram_tile<1, 1>(q + x * plane, k + y * plane, plane, pitch, rows, s);
-          gram[x * c + y] = s[0][0];
-        }
-    }
+template <int I>
+inline void gram_rows(const float* q, const float* k, int c, int64_t pitch, int64_t next_row,
+                      int rows, int width, float* sums) {
+  int j = 0;
+  for (; j + kGramCols <= c; j += kGramCols)
+    gram_tile<I, kGramCols>(q, k + j * pitch, pitch, next_row, rows, width, sums + j * kWidth,
+                            c * kWidth);
+  for (; j < c; ++j)
+    gram_tile<I, 1>(q, k + j * pitch, pitch, next_row, rows, width, sums + j * kWidth, c * kWidth);
 }
 
-// Statistics of block `next` on the interior; x must be right on kStatisticsHalo.
-inline void gather_statistics(const SegmentArgs& s) {
-  if (!s.partials) return;
-  const Tile& t = s.tile;
-  const int channels = s.weights->arch.channels, heads = s.weights->arch.heads;
-  const int c = channels / heads, size = s.weights->statistics_size();
-  const Scratch& m = s.scratch;
-  const Range wide = grown(t, 1);
-  Range in = grown(t, 0);
-  const int cols = static_cast<int>(round_up(t.interior_cols, PTN_BLOCK));
-  in.c1 = std::max(in.c1, static_cast<int>(round_up(t.halo + cols, kLane)));
-  layer_norm(m.x, channels, m.y, t, wide);
-  for (int h = 0; h < heads; ++h) {
-    Epilogue biased;
-    biased.bias = s.next->qk_bias + h * 2 * c;
-    conv1x1(m.y, channels, s.next->qk + static_cast<int64_t>(h) * channels * 2 * c, 2 * c, biased,
-            m.t, t, wide, t.valid);
-    depthwise_planes(m.t, 2 * c, s.next->qk_dw + h * 2 * c * 9, m.d, t, in);
-    // Columns of the last block that lie beyond the scene were never computed: valid is 0 there.
-    for (int i = 0; i < 2 * c; ++i)
-      for (int row = in.r0; row < in.r1; ++row)
-        for (int j = in.c0; j < in.c1; j += kWidth) {
-          float* p = m.d + i * t.plane + row * t.pitch + j;
-          store(p, select_nonzero(load(t.valid + row * t.pitch + j), load(p)));
-        }
-    for (int by = 0; by * PTN_BLOCK < t.interior_rows; ++by)
-      for (int bx = 0; bx * PTN_BLOCK < cols; ++bx) {
-        const int rows = std::min(PTN_BLOCK, t.interior_rows - by * PTN_BLOCK);
-        double* out = s.partials + (by * s.partials_pitch + bx) * size;
-        const float* q = m.d + (t.halo + by * PTN_BLOCK) * t.pitch + t.halo + bx * PTN_BLOCK;
-        const float* k = q + c * t.plane;
-        gram_block(q, k, c, t.plane, t.pitch, rows, out + h * c * c);
-        double* norms = out + heads * c * c + h * c;
-        for (int i = 0; i < c; ++i) {
-          double one[1][1];
-          gram_tile<1, 1>(q + i * t.plane, q + i * t.plane, t.plane, t.pitch, rows, one);
-          norms[i] = one[0][0];
-          gram_tile<1, 1>(k + i * t.plane, k + i * t.plane, t.plane, t.pitch, rows, one);
-          norms[channels + i] = one[0][0];
-        }
-      }
+// q, k: c channels, `pitch` apart, rows `next_row` apart; sums [c][c][kWidth].
+inline void gram(const float* q, const float* k, int c, int64_t pitch, int64_t next_row, int rows,
+                 int width, float* sums) {
+  const int blocks = (c + kGramRows - 1) / kGramRows;
+  for (int b = 0, i = 0; b < blocks; ++b) {
+    const int take = (c - i + blocks - b - 1) / (blocks - b);
+    const float* qi = q + i * pitch;
+    float* si = sums + i * c * kWidth;
+#define PTN_CASE(I)                                             \
+  case I:                                                       \
+    gram_rows<I>(qi, k, c, pitch, next_row, rows, width, si); \
+    break;
+    switch (take) {
+      PTN_CASE(1)
+      PTN_CASE(2)
+      PTN_CASE(3)
+      PTN_CASE(4)
+#if PTN_OUTPUTS > 4
+      PTN_CASE(5)
+      PTN_CASE(6)
+      PTN_CASE(7)
+#endif
+    }
+#undef PTN_CASE
+    i += take;
   }
 }
 
-void boundary_segment(const SegmentArgs& s) {
-  apply_block(s, s.margin);
-  gather_statistics(s);
+// sums[c][kWidth] += x^2
+inline void squares(const float* x, int channels, int64_t pitch, int64_t next_row, int rows,
+                    int width, float* sums) {
+  for (int c = 0; c < channels; ++c)
+    gram_tile<1, 1>(x + c * pitch, x + c * pitch, pitch, next_row, rows, width, sums + c * kWidth,
+                    0);
+}
+
+// Lanes of `sums` join the totals in double and start anew.
+inline void flush_sums(float* sums, double* totals, int count) {
+  for (int i = 0; i < count; ++i, sums += kWidth, totals += kWidth) {
+    for (int l = 0; l < kWidth; ++l) totals[l] += static_cast<double>(sums[l]);
+    store(sums, Vec{});
+  }
+}
+
+// Last stage: q, k of rows y and y + 1 into the sums of the strip's blocks. Eight rows are
+// summed in float lanes (8 * 64 / kWidth terms each), the rest in double.
+inline void gather_statistics(const Strip& s, int64_t y) {
+  const SegmentArgs& a = s.a;
+  if (!a.partials || y < a.y0 || y >= a.y1) return;
+  const Scratch& m = s.scratch();
+  const int channels = s.channels(), heads = a.weights->arch.heads, c = channels / heads;
+  const int size = a.weights->statistics_size();
+  const int64_t left = std::min<int64_t>(s.width, a.x1 - s.x);
+  const int width = static_cast<int>(round_up(left - s.skip, kWidth));
+  if (width <= 0) return;
+  const int blocks = static_cast<int>(round_up(width, PTN_BLOCK)) / PTN_BLOCK;
+  const int rows = static_cast<int>(std::min<int64_t>(2, a.y1 - y));
+  float* const pair = m.qk_pair;
+  const int64_t next_row = 2 * c * m.pitch, count = static_cast<int64_t>(size) * kWidth;
+  if (y % PTN_BLOCK == 0) {
+    std::fill_n(m.sums, blocks * count, 0.0f);
+    std::fill_n(m.totals, blocks * count, 0.0);
+  }
+  for (int h = 0; h < heads; ++h) {
+    for (int i = 0; i < 2 * c; ++i) {
+      float* p = pair + i * m.pitch;
+      const int channel = h * 2 * c + i;
+      depthwise_ring(m.qk, y, channel, a.next->qk_dw + channel * 9, p, p + next_row, s.skip, width);
+      for (int r = 0; r < rows; ++r)
+        if (const float* mask = s.mask(y + r, 0)) mask_row(p + r * next_row, mask + s.skip, width);
+    }
+    for (int b = 0; b < blocks; ++b) {
+      const int take = std::min(PTN_BLOCK, width - b * PTN_BLOCK);
+      const float *q = pair + b * PTN_BLOCK, *k = q + c * m.pitch;
+      float* sums = m.sums + b * count;
+      float* norms = sums + (heads * c * c + h * c) * kWidth;
+      gram(q, k, c, m.pitch, next_row, rows, take, sums + h * c * c * kWidth);
+      squares(q, c, m.pitch, next_row, rows, take, norms);
+      squares(k, c, m.pitch, next_row, rows, take, norms + channels * kWidth);
+    }
+  }
+  const bool end = y + rows == a.y1;
+  if (end || (y + rows) % kFlushRows == 0) flush_sums(m.sums, m.totals, blocks * size);
+  if (!end && (y + rows) % PTN_BLOCK != 0) return;
+  const int64_t block = (y / PTN_BLOCK - a.y0 / PTN_BLOCK) * a.partials_pitch +
+                        (s.x + s.skip - a.x0) / PTN_BLOCK;
+  for (int i = 0; i < blocks * size; ++i) {
+    double sum = 0;
+    for (int l = 0; l < kWidth; ++l) sum += m.totals[i * kWidth + l];
+    a.partials[block * size + i] = sum;
+  }
+}
+
+void boundary_segment(const SegmentArgs& a) {
+  walk(a, 3, 1, [&](const Strip& s, int64_t y) {
+    start_block(s, y, 3, a.margin + 2);
+    apply_attention(s, y - 1, 2, a.margin + 1);
+    finish_block(s, y - 2, 1, a.margin);
+    start_statistics(s, y - 2);
+    gather_statistics(s, y - 3);
+  });
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // Included by csrc/cpu_isa.cc, once per instruction set.
 #include <algorithm>
-#include <cstring>
+#include <type_traits>
 
+#include "csrc/simd/dn.h"
 #include "csrc/simd/vec.h"
 #include "kernels/consistency/consistency.h"
 
@@ -12,180 +13,191 @@ namespace {
 // leaves exactly half: a little less, so that rounding does not decide.
 constexpr float kMinCoverage = 0.5f - 1e-4f;
 
-// One band of one tile: the region is what the first step must read.
-struct Region {
-  int64_t y0, y1, x0, x1;  // PAN grid, within the scene
-  int64_t cols() const { return x1 - x0; }
-};
-
-inline Region region_of(const ConsistencyArgs& a, int margin) {
-  return {std::max<int64_t>(a.y0 - margin, 0), std::min(a.y1 + margin, a.height),
-          std::max<int64_t>(a.x0 - margin, 0), std::min(a.x1 + margin, a.width)};
-}
-
-inline void store_pixel(const ptn_output& o, int64_t at, double dn, bool valid) {
-  double v = o.fill;
-  if (valid) {
-    v = dn < o.low ? o.low : dn > o.high ? o.high : dn;
-    if (o.dtype != PTN_F32) {
-      if (std::isnan(v)) v = o.low;                  // no integer stands for it
-      constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52: rounds half to even
-      v = (v + kMagic) - kMagic;
-      if (o.reserve_fill && v == o.fill) v = v + 1 <= o.high ? v + 1 : v - 1 >= o.low ? v - 1 : v;
-    } else if (o.reserve_fill && static_cast<float>(v) == static_cast<float>(o.fill)) {
-      const float f = static_cast<float>(v), high = static_cast<float>(o.high);
-      v = std::nextafter(f, f < high ? high : static_cast<float>(o.low));
+// out[x] = sum over taps of w[i] * row(i)[x]; row(i, at) gives the vector at column `at`.
+template <class RowAt>
+inline void mix_rows(int taps, const float* w, int64_t width, float* out, RowAt&& row) {
+  constexpr int kBlock = 4;
+  int64_t x = 0;
+  for (; x + kBlock * kWidth <= width; x += kBlock * kWidth) {
+    Vec a[kBlock] = {};
+    for (int i = 0; i < taps; ++i) {
+      const Vec s = splat(w[i]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kBlock; ++v) a[v] += s * row(i, x + v * kWidth);
     }
+#pragma GCC unroll 4
+    for (int v = 0; v < kBlock; ++v) store(out + x + v * kWidth, a[v]);
   }
-  switch (o.dtype) {
-    case PTN_U8:
-      static_cast<uint8_t*>(o.fused)[at] = static_cast<uint8_t>(v);
-      break;
-    case PTN_U16:
-      static_cast<uint16_t*>(o.fused)[at] = static_cast<uint16_t>(v);
-      break;
-    case PTN_I16:
-      static_cast<int16_t*>(o.fused)[at] = static_cast<int16_t>(v);
-      break;
-    default:
-      static_cast<float*>(o.fused)[at] = static_cast<float>(v);
+  for (; x < width; x += kWidth) {
+    Vec a{};
+    for (int i = 0; i < taps; ++i) a += splat(w[i]) * row(i, x);
+    store(out + x, a);
   }
 }
 
-// mixed[i][x] = sum over a MS row's taps of plane rows; `plane` holds region rows.
-inline void mix_rows(const ConsistencyArgs& a, const Region& in, const float* plane, int64_t m0,
-                     int64_t m1, float* mixed) {
-  const int taps = gaussian_tap_count(a.radius);
-  const int64_t n = in.cols();
-  for (int64_t i = m0; i < m1; ++i) {
-    float* out = mixed + (i - m0) * n;
-    std::fill(out, out + n, 0.0f);
-    for (int s = 0; s < taps; ++s) {
-      const int64_t row = clamp_index(a.scratch.row_first[i - m0] + s, a.height);
-      if (row < in.y0 || row >= in.y1) continue;  // such a sample is not used further on
-      const float w = a.scratch.row_weights[(i - m0) * taps + s];
-      const float* p = plane + (row - in.y0) * n;
-      for (int64_t x = 0; x < n; ++x) out[x] += w * p[x];
+// Sum of taps on a mixed row of `width` PAN columns, the edge repeated beyond it.
+inline float mix_columns(const float* row, int64_t first, const float* w, int taps, int64_t padded,
+                         int64_t width) {
+  if (first >= 0 && first + padded <= width) {
+    Vec a{};
+    for (int64_t i = 0; i < padded; i += kWidth) a += load(w + i) * load(row + first + i);
+    float sum = 0;
+    for (int l = 0; l < kWidth; ++l) sum += a[l];
+    return sum;
+  }
+  float sum = 0;
+  for (int i = 0; i < taps; ++i) sum += w[i] * row[std::clamp<int64_t>(first + i, 0, width - 1)];
+  return sum;
+}
+
+inline int64_t residual_at(const Consistency& c, int step, int band, int64_t row) {
+  return ((static_cast<int64_t>(step) * c.bands + band) * c.residual_rows +
+          row % c.residual_rows) *
+         c.ms_width();
+}
+
+inline const uint8_t* valid_row(const ValidSource& v, int64_t y) {
+  return v.data + (y - v.first) * v.row_stride;
+}
+
+// Residual of MS row i: ms - degrade(fused), 0 where it does not exist.
+void residual_row(const ConsistencyArgs& a, int band, int64_t i) {
+  const Consistency& c = *a.state;
+  const int taps = c.taps();
+  const int64_t padded = c.padded_taps(), row = c.scratch_row();
+  float *mixed = a.scratch, *mixed_valid = mixed + row, *w = mixed_valid + row;
+  const int64_t first = gaussian_taps(c.y, i, c.sigma[0][band], c.radius, w);
+  auto source = [&](int s) { return std::clamp<int64_t>(first + s, 0, c.height - 1); };
+  const float* plane = a.network + band * a.network_plane;
+  mix_rows(taps, w, c.width, mixed, [&](int s, int64_t x) {
+    return load(plane + source(s) % a.network_rows * c.width + x);
+  });
+  if (a.valid.data)
+    mix_rows(taps, w, c.width, mixed_valid, [&](int s, int64_t x) {
+      const uint8_t* v = valid_row(a.valid, source(s));
+      float lanes[kWidth];
+      for (int l = 0; l < kWidth; ++l) lanes[l] = x + l < c.width && v[x + l] ? 1.0f : 0.0f;
+      return load(lanes);
+    });
+  const int64_t at = residual_at(c, a.step, band, i);
+  float* residual = c.residual + at;
+  uint8_t* exists = c.exists + at;
+  const MsSource& ms = a.ms;
+  const int64_t from = (ms.bands ? ms.bands[band] : band) * ms.band_stride +
+                       (i - ms.first) * ms.row_stride + c.ms_left * ms.col_stride;
+  read_dn(ms.data, ms.dtype, from, ms.col_stride, a.units_per_dn, residual, c.ms_width());
+  const uint8_t* ms_valid =
+      ms.valid ? ms.valid + (i - ms.first) * ms.valid_row_stride + c.ms_left : nullptr;
+  for (int64_t j = 0; j < c.ms_width(); ++j) {
+    const float* wj = c.weights + (band * c.ms_width() + j) * padded;
+    float degraded = mix_columns(mixed, c.firsts[j], wj, taps, padded, c.width);
+    if (!a.masked()) {
+      residual[j] -= degraded;
+      continue;
     }
+    bool there = !ms_valid || ms_valid[j] != 0;
+    if (a.valid.data) {
+      const float share = mix_columns(mixed_valid, c.firsts[j], wj, taps, padded, c.width);
+      there = there && share >= kMinCoverage;
+      degraded = there ? degraded / share : 0.0f;
+    }
+    residual[j] = there ? residual[j] - degraded : 0.0f;
+    exists[j] = there;
   }
 }
 
-inline float mix_columns(const ConsistencyArgs& a, const Region& in, const float* row, int64_t j) {
-  const int taps = gaussian_tap_count(a.radius);
-  const float* w = a.scratch.col_weights + j * taps;
-  float v = 0;
-  for (int s = 0; s < taps; ++s) {
-    const int64_t x = clamp_index(a.scratch.col_first[j] + s, a.width);
-    if (x >= in.x0 && x < in.x1) v += w[s] * row[x - in.x0];
+// fused += up(residual) on PAN row y.
+void correct_row(const ConsistencyArgs& a, int band, int64_t y) {
+  const Consistency& c = *a.state;
+  const CubicTaps ty = cubic_taps(c.y, y);
+  if (beyond(ty, c.y.ms_size)) return;
+  float* f = a.network + band * a.network_plane + y % a.network_rows * c.width;
+  int64_t x0 = 0, x1 = c.width;
+  while (x0 < x1 && beyond(a.columns[x0], c.x.ms_size)) ++x0;
+  while (x1 > x0 && beyond(a.columns[x1 - 1], c.x.ms_size)) --x1;
+  if (x0 == x1) return;
+  if (a.masked()) {
+    const uint8_t* valid = a.valid.data ? valid_row(a.valid, y) : nullptr;
+    auto at = [&](int64_t i, int64_t j) { return residual_at(c, a.step, band, i) + j - c.ms_left; };
+    auto sample = [&](int64_t i, int64_t j) { return c.residual[at(i, j)]; };
+    auto exists = [&](int64_t i, int64_t j) { return c.exists[at(i, j)] != 0; };
+    for (int64_t x = x0; x < x1; ++x)
+      if (!valid || valid[x])
+        f[x] +=
+            interpolate_masked(ty, a.columns[x], c.y.ms_size, c.x.ms_size, sample, exists);
+    return;
   }
+  const int64_t m0 = a.columns[x0].first, count = mixed_samples(a.columns, x0, x1);
+  const float* r[4];
+  for (int i = 0; i < 4; ++i)
+    r[i] = c.residual + residual_at(c, a.step, band, clamp_index(ty.first + i, c.y.ms_size));
+  float* mixed = a.scratch;
+  auto mix = [&](int64_t j) {
+    j -= c.ms_left;
+    return ty.cubic[0] * r[0][j] + ty.cubic[1] * r[1][j] + ty.cubic[2] * r[2][j] +
+           ty.cubic[3] * r[3][j];
+  };
+  const int64_t first = std::clamp<int64_t>(-m0, 0, count);
+  const int64_t last = std::clamp<int64_t>(c.x.ms_size - m0, first, count);
+  for (int64_t i = first; i < last; ++i) mixed[i] = mix(m0 + i);
+  if (first > 0) std::fill(mixed, mixed + first, mix(0));
+  if (last < count) std::fill(mixed + last, mixed + count, mix(c.x.ms_size - 1));
+  for (int64_t x = x0; x < x1; ++x) {
+    const CubicTaps& t = a.columns[x];
+    const float* p = mixed + (t.first - m0);
+    f[x] += t.cubic[0] * p[0] + t.cubic[1] * p[1] + t.cubic[2] * p[2] + t.cubic[3] * p[3];
+  }
+}
+
+// DN of one pixel, as the output takes it.
+inline double rounded(const ptn_output& o, double dn, bool valid) {
+  if (!valid) return o.fill;
+  double v = dn < o.low ? o.low : dn > o.high ? o.high : dn;
+  if (o.dtype == PTN_F32) {
+    if (!o.reserve_fill || static_cast<float>(v) != static_cast<float>(o.fill)) return v;
+    const float f = static_cast<float>(v), high = static_cast<float>(o.high);
+    return std::nextafter(f, f < high ? high : static_cast<float>(o.low));
+  }
+  if (std::isnan(v)) v = o.low;                  // no integer stands for it
+  constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52: rounds half to even
+  v = (v + kMagic) - kMagic;
+  if (o.reserve_fill && v == o.fill) v = v + 1 <= o.high ? v + 1 : v - 1 >= o.low ? v - 1 : v;
   return v;
 }
 
-// No sample that a pixel would be corrected with lies in the MS grid.
-inline bool beyond(const CubicTaps& taps, int64_t ms_size) {
-  return taps.first + 3 < 0 || taps.first >= ms_size;
-}
-
-// One step on one band: fused (region `in`) is corrected on region `out`.
-inline void correct(const ConsistencyArgs& a, int band, const Region& in, const Region& out,
-                    float units_per_dn) {
-  const ConsistencyScratch& s = a.scratch;
-  int64_t m0, m1, n0, n1;
-  ms_span(a.y, out.y0, out.y1, &m0, &m1);
-  ms_span(a.x, out.x0, out.x1, &n0, &n1);
-  const int taps = gaussian_tap_count(a.radius);
-  const double sigma_y = gaussian_sigma(a.gains[band], a.y.scale);
-  const double sigma_x = gaussian_sigma(a.gains[band], a.x.scale);
-  for (int64_t i = m0; i < m1; ++i)
-    s.row_first[i - m0] = gaussian_taps(a.y, i, sigma_y, a.radius, s.row_weights + (i - m0) * taps);
-  for (int64_t j = n0; j < n1; ++j)
-    s.col_first[j - n0] = gaussian_taps(a.x, j, sigma_x, a.radius, s.col_weights + (j - n0) * taps);
-
-  const bool masked = a.valid || a.ms.valid;
-  const int64_t width = n1 - n0, cols = in.cols();
-  mix_rows(a, in, s.fused, m0, m1, s.mixed);
-  if (a.valid) mix_rows(a, in, s.valid, m0, m1, s.mixed_valid);
-  const int64_t source = a.ms.bands ? a.ms.bands[band] : band;
-  for (int64_t i = m0; i < m1; ++i)
-    for (int64_t j = n0; j < n1; ++j) {
-      const int64_t at = (i - m0) * width + j - n0;
-      bool exists = !a.ms.valid || a.ms.valid[(i - a.ms.first) * a.ms.valid_row_stride + j] != 0;
-      float degraded = mix_columns(a, in, s.mixed + (i - m0) * cols, j - n0);
-      if (a.valid) {
-        const float share = mix_columns(a, in, s.mixed_valid + (i - m0) * cols, j - n0);
-        exists = exists && share >= kMinCoverage;
-        degraded = exists ? degraded / share : 0.0f;
-      }
-      s.residual[at] = 0.0f;
-      if (exists) {
-        const float ms = dn_at(
-            a.ms.data, a.ms.dtype,
-            source * a.ms.band_stride + (i - a.ms.first) * a.ms.row_stride + j * a.ms.col_stride);
-        s.residual[at] = ms * units_per_dn - degraded;
-      }
-      s.exists[at] = exists;
-    }
-
-  for (int64_t y = out.y0; y < out.y1; ++y) s.row_taps[y - out.y0] = cubic_taps(a.y, y);
-  for (int64_t x = out.x0; x < out.x1; ++x) s.col_taps[x - out.x0] = cubic_taps(a.x, x);
-  auto sample = [&](int64_t i, int64_t j) { return s.residual[(i - m0) * width + j - n0]; };
-  auto exists = [&](int64_t i, int64_t j) { return s.exists[(i - m0) * width + j - n0] != 0; };
-  for (int64_t y = out.y0; y < out.y1; ++y) {
-    float* f = s.fused + (y - in.y0) * cols - in.x0;
-    const float* valid = a.valid ? s.valid + (y - in.y0) * cols - in.x0 : nullptr;
-    const CubicTaps& ty = s.row_taps[y - out.y0];
-    if (beyond(ty, a.y.ms_size)) continue;
-    float* mixed = s.mixed;  // one MS row, four rows mixed
-    if (!masked) {
-      std::fill(mixed, mixed + width, 0.0f);
-      for (int i = 0; i < 4; ++i) {
-        const float* r = s.residual + (clamp_index(ty.first + i, a.y.ms_size) - m0) * width;
-        for (int64_t j = 0; j < width; ++j) mixed[j] += ty.cubic[i] * r[j];
-      }
-    }
-    for (int64_t x = out.x0; x < out.x1; ++x) {
-      const CubicTaps& tx = s.col_taps[x - out.x0];
-      if (beyond(tx, a.x.ms_size)) continue;
-      if (masked) {
-        if (!valid || valid[x] != 0.0f)
-          f[x] += interpolate_masked(ty, tx, a.y.ms_size, a.x.ms_size, sample, exists);
-        continue;
-      }
-      float v = 0;
-      for (int j = 0; j < 4; ++j)
-        v += tx.cubic[j] * mixed[clamp_index(tx.first + j, a.x.ms_size) - n0];
-      f[x] += v;
-    }
+// What rounded() does where every pixel exists and none needs moving, without branches.
+template <class T>
+inline void round_plain(const ptn_output& o, const float* f, double dn, int64_t width, T* out) {
+  constexpr double kMagic = 6755399441055744.0;
+  for (int64_t x = 0; x < width; ++x) {
+    double v = static_cast<double>(f[x]) * dn;
+    v = v >= o.low ? v : o.low;  // NaN becomes low
+    v = v > o.high ? o.high : v;
+    out[x] = static_cast<T>(static_cast<int32_t>((v + kMagic) - kMagic));
   }
 }
 
-void consistency_tile(const ConsistencyArgs& a) {
-  const ConsistencyScratch& s = a.scratch;
-  const Region in = region_of(a, a.steps * a.reach);
-  const int64_t cols = in.cols();
-  const float units_per_dn = static_cast<float>(1 / a.dn_per_unit);
-  if (a.valid)
-    for (int64_t y = in.y0; y < in.y1; ++y)
-      for (int64_t x = in.x0; x < in.x1; ++x)
-        s.valid[(y - in.y0) * cols + x - in.x0] =
-            a.valid[(y - a.valid_first) * a.valid_row_stride + x] ? 1.0f : 0.0f;
-  for (int k = 0; k < a.bands; ++k) {
-    const int64_t target = a.output->bands ? a.output->bands[k] : k;
-    if (target < 0) continue;
-    for (int64_t y = in.y0; y < in.y1; ++y)
-      std::memcpy(s.fused + (y - in.y0) * cols,
-                  a.network + k * a.network_plane + (y - a.network_first) * a.network_pitch + in.x0,
-                  static_cast<size_t>(cols) * sizeof(float));
-    for (int step = 1; step <= a.steps; ++step)
-      correct(a, k, in, region_of(a, (a.steps - step) * a.reach), units_per_dn);
-    for (int64_t y = a.y0; y < a.y1; ++y)
-      for (int64_t x = a.x0; x < a.x1; ++x) {
-        const int64_t from = (y - in.y0) * cols + x - in.x0;
-        const int64_t to = target * a.output->band_stride +
-                           (y - a.output_first) * a.output->row_stride + x * a.output->col_stride;
-        store_pixel(*a.output, to, static_cast<double>(s.fused[from]) * a.dn_per_unit,
-                    !a.valid || s.valid[from] != 0.0f);
-      }
+void round_row(const RoundArgs& a, const float* f, int64_t y, int64_t row, int64_t band) {
+  const ptn_output& o = *a.output;
+  const int64_t at = band * o.band_stride + row * o.row_stride;
+  const uint8_t* valid = a.valid.data ? valid_row(a.valid, y) : nullptr;
+  const bool plain = !valid && !o.reserve_fill && o.col_stride == 1;
+  auto each = [&](auto* out) {
+    using T = std::remove_pointer_t<decltype(out)>;
+    if (plain && !std::is_same_v<T, float>) return round_plain(o, f, a.dn_per_unit, a.width, out);
+    for (int64_t x = 0; x < a.width; ++x)
+      out[x * o.col_stride] = static_cast<T>(
+          rounded(o, static_cast<double>(f[x]) * a.dn_per_unit, !valid || valid[x] != 0));
+  };
+  switch (o.dtype) {
+    case PTN_U8:
+      return each(static_cast<uint8_t*>(o.fused) + at);
+    case PTN_U16:
+      return each(static_cast<uint16_t*>(o.fused) + at);
+    case PTN_I16:
+      return each(static_cast<int16_t*>(o.fused) + at);
+    default:
+      return each(static_cast<float*>(o.fused) + at);
   }
 }
 

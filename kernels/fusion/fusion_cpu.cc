@@ -1,69 +1,172 @@
 // Included by csrc/cpu_isa.cc, once per instruction set.
-#include <cstring>
+#include <algorithm>
 
-#include "csrc/simd/rows.h"
+#include "csrc/simd/dn.h"
+#include "csrc/simd/strip.h"
 #include "kernels/fusion/fusion.h"
 
 namespace pantiny {
 namespace {
 
-// Copy rows of y over x.
-inline void move_planes(const float* y, float* x, int planes, const Tile& t, const Range& r) {
-  for (int c = 0; c < planes; ++c)
-    for (int row = r.r0; row < r.r1; ++row) {
-      const int64_t at = c * t.plane + row * t.pitch + r.c0;
-      std::memcpy(x + at, y + at, static_cast<size_t>(r.c1 - r.c0) * sizeof(float));
-    }
+// PAN of row y, network values, from the strip's column n on; 0 where no pixel exists.
+inline void read_pan(const Strip& s, int64_t y, int n, float* out) {
+  const PanSource& pan = s.a.pan;
+  const int64_t first = s.x + n;
+  const int64_t c0 = std::clamp<int64_t>(-first, 0, s.width);
+  const int64_t c1 = std::clamp<int64_t>(s.a.width - first, c0, s.width);
+  std::fill(out, out + c0, 0.0f);
+  std::fill(out + c1, out + s.width, 0.0f);
+  read_dn(pan.data, pan.dtype, (y - pan.first) * pan.row_stride + (first + c0) * pan.col_stride,
+          pan.col_stride, pan.units_per_dn, out + c0, c1 - c0);
+  if (const float* mask = s.mask(y, n)) mask_row(out, mask, s.width);
 }
 
-// 1x1 product of [x, pan].
-inline void conv1x1_with_pan(const SegmentArgs& s, const float* w, int outputs, float* y,
-                             const Range& r) {
-  const Tile& t = s.tile;
-  const int channels = s.weights->arch.channels;
-  const float* rows[kMaxInputs];
-  Epilogue e;
-  for (int row = r.r0; row < r.r1; ++row) {
-    const int64_t at = row * t.pitch;
-    for (int k = 0; k < channels; ++k) rows[k] = s.scratch.x + k * t.plane + at;
-    rows[channels] = s.scratch.pan + at;
-    e.mask = t.valid + at;
-    product_row(rows, channels + 1, w, outputs, e, y + at, t.plane, r.c0, r.c1);
+// x' of the last encoder block is done; its PAN goes into a ring at the same lead.
+inline void pan_to_ring(const Strip& s, int64_t y, int n, int margin) {
+  const Ring& pan = s.scratch().pan;
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.wanted(row, margin)) continue;
+    if (!s.in_scene(row)) {
+      s.clear(pan, row);
+      continue;
+    }
+    read_pan(s, row, n, pan.row(row));
+    s.join(pan, row, s.top());
   }
 }
 
-inline void fuse_pan(const SegmentArgs& s, int margin) {
-  const Tile& t = s.tile;
-  const Weights& w = *s.weights;
-  const Scratch& m = s.scratch;
-  const int channels = w.arch.channels, g = w.gate_chunk();
-  const Range out = grown(t, margin), mid = grown(t, margin + 1);
-  if (w.arch.fusion == PTN_FUSION_ENHANCED_CONV) {
-    Epilogue relu;
-    relu.relu = true;
-    conv3x3(m.x, channels, m.pan, w.fuse1, channels, relu, m.t, t, mid, t.valid);
-    conv3x3(m.t, channels, nullptr, w.fuse2, channels, Epilogue{}, m.x, t, out, t.valid);
-  } else if (w.arch.fusion == PTN_FUSION_CONV1X1) {
-    conv1x1_with_pan(s, w.fuse1, channels, m.y, out);
-    move_planes(m.y, m.x, channels, t, out);
-  } else {
-    Epilogue add;
-    for (int c = 0; c < channels / g; ++c) {
-      conv1x1_with_pan(s, w.gate + static_cast<int64_t>(c) * (channels + 1) * 2 * g, 2 * g, m.t,
-                       mid);
-      gate_chunk(m.t, g, w.gate_dw + c * 2 * g * 9, m.d, t, out);
-      add.accumulate = c > 0;
-      conv1x1(m.d, g, w.gate_out + static_cast<int64_t>(c) * g * channels, channels, add, m.y, t,
-              out, t.valid);
+// The features around row y, for a stage of lead n. Columns that a 3x3 reads to the left
+// belong to the strip before and still hold what this stage needs.
+inline Inputs features_around(const Strip& s, int64_t y, int n) {
+  return {{s.features(y - 1, n), s.features(y, n), s.features(y + 1, n)}, s.channels(), s.a.plane};
+}
+
+// between = mask(relu(conv3x3([x, pan]))), lead n; pan is one column ahead.
+inline void first_convolution(const Strip& s, int64_t y, int n, int margin) {
+  const Scratch& m = s.scratch();
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.wanted(row, margin)) continue;
+    if (!s.in_scene(row)) {
+      s.clear(m.between, row);
+      continue;
     }
-    move_planes(m.y, m.x, channels, t, out);
+    Inputs in = features_around(s, row, n);
+    for (int i = 0; i < 3; ++i) in.extra[i] = m.pan.row(row - 1 + i) - 1;
+    Epilogue e;
+    e.relu = true;
+    e.mask = s.mask(row, n);
+    product<3>(in, s.a.weights->fuse1, s.channels(), e, m.between.row(row), m.between.stride(),
+               s.width);
+    s.join(m.between, row, s.top());
   }
+}
+
+// x = mask(conv3x3(between)), lead n.
+inline void second_convolution(const Strip& s, int64_t y, int n, int margin) {
+  const Ring& between = s.scratch().between;
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
+    Epilogue e;
+    e.mask = s.mask(row, n);
+    product<3>(three_rows(between, row), s.a.weights->fuse2, s.channels(), e, s.features(row, n),
+               s.a.plane, s.width);
+  }
+}
+
+inline void fuse_enhanced(const SegmentArgs& a) {
+  walk(a, 5, 1, [&](const Strip& s, int64_t y) {
+    start_block(s, y, 5, a.margin + 4);
+    apply_attention(s, y - 1, 4, a.margin + 3);
+    finish_block(s, y - 2, 3, a.margin + 2);
+    pan_to_ring(s, y - 2, 3, a.margin + 2);
+    first_convolution(s, y - 3, 2, a.margin + 1);
+    second_convolution(s, y - 4, 1, a.margin);
+    start_statistics(s, y - 4);
+    gather_statistics(s, y - 5);
+  });
+}
+
+// [x, pan] of row y, lead n, as the input of a 1x1; the row of PAN is read into norm.
+inline Inputs features_and_pan(const Strip& s, int64_t y, int n) {
+  read_pan(s, y, n, s.scratch().norm);
+  Inputs in = one_row(s.features(y, n), s.channels(), s.a.plane);
+  in.extra[0] = s.scratch().norm;
+  return in;
+}
+
+inline void fuse_conv1x1(const SegmentArgs& a) {
+  walk(a, 3, 1, [&](const Strip& s, int64_t y) {
+    const Scratch& m = s.scratch();
+    start_block(s, y, 3, a.margin + 2);
+    apply_attention(s, y - 1, 2, a.margin + 1);
+    finish_block(s, y - 2, 1, a.margin);
+    for (int64_t row = y - 2; row < y; ++row) {
+      if (!s.wanted(row, a.margin) || !s.in_scene(row)) continue;
+      Epilogue e;
+      e.mask = s.mask(row, 1);
+      product<1>(features_and_pan(s, row, 1), a.weights->fuse1, s.channels(), e, m.pair, m.pitch,
+                 s.width);
+      for (int c = 0; c < s.channels(); ++c)
+        std::memcpy(s.features(row, 1) + c * a.plane, m.pair + c * m.pitch,
+                    static_cast<size_t>(s.width) * sizeof(float));
+    }
+    start_statistics(s, y - 2);
+    gather_statistics(s, y - 3);
+  });
+}
+
+// between = mask(conv1x1([x, pan])), 2 C channels.
+inline void start_gate(const Strip& s, int64_t y, int n, int margin) {
+  const Ring& ring = s.scratch().between;
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.wanted(row, margin)) continue;
+    if (!s.in_scene(row)) {
+      s.clear(ring, row);
+      continue;
+    }
+    Epilogue e;
+    e.mask = s.mask(row, n);
+    product<1>(features_and_pan(s, row, n), s.a.weights->gate, ring.channels, e, ring.row(row),
+               ring.stride(), s.width);
+    s.join(ring, row, s.top());
+  }
+}
+
+// x = mask(project(gelu(a) * b)).
+inline void finish_gate(const Strip& s, int64_t y, int n, int margin) {
+  const Scratch& m = s.scratch();
+  const int channels = s.channels();
+  gate_pair(s, m.between, y, channels, s.a.weights->gate_dw);
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
+    Epilogue e;
+    e.mask = s.mask(row, n);
+    product<1>(one_row(m.gates + (row - y) * channels * m.pitch, channels, m.pitch),
+               s.a.weights->gate_out, channels, e, s.features(row, n), s.a.plane, s.width);
+  }
+}
+
+inline void fuse_gated(const SegmentArgs& a) {
+  walk(a, 4, 1, [&](const Strip& s, int64_t y) {
+    start_block(s, y, 4, a.margin + 3);
+    apply_attention(s, y - 1, 3, a.margin + 2);
+    finish_block(s, y - 2, 2, a.margin + 1);
+    start_gate(s, y - 2, 2, a.margin + 1);
+    finish_gate(s, y - 3, 1, a.margin);
+    start_statistics(s, y - 3);
+    gather_statistics(s, y - 4);
+  });
 }
 
 void fusion_segment(const SegmentArgs& s) {
-  apply_block(s, s.margin + fuse_pan_halo(s.weights->arch.fusion));
-  fuse_pan(s, s.margin);
-  gather_statistics(s);
+  switch (s.weights->arch.fusion) {
+    case PTN_FUSION_ENHANCED_CONV:
+      return fuse_enhanced(s);
+    case PTN_FUSION_CONV1X1:
+      return fuse_conv1x1(s);
+    default:
+      return fuse_gated(s);
+  }
 }
 
 }  // namespace

@@ -31,19 +31,20 @@ struct MsSource {
   int64_t valid_row_stride;
 };
 
-// ms_up [K][rows][pitch] of a tile = valid * cubic(ms) * units_per_dn. Where one of the 16
-// taps is not valid: bilinear over the valid ones of the nearest four; none: 0.
-struct UpsampleArgs {
-  Tile tile;
+// ms_up = cubic(ms) * units_per_dn. Where one of the 16 taps is not valid: bilinear over the
+// valid ones of the nearest four; none: 0.
+struct Upsample {
   Axis y, x;
   MsSource ms;
   int bands;
   float units_per_dn;
-  CubicTaps *row_taps, *col_taps;  // scratch: tile.rows, tile.cols
-  float* ms_up;
+  const CubicTaps* columns;  // of every PAN column
 };
 
-using UpsampleFn = void(const UpsampleArgs&);
+// MS samples that PAN columns [begin, end) are interpolated from, unclamped.
+static inline int64_t mixed_samples(const CubicTaps* columns, int64_t begin, int64_t end) {
+  return columns[end - 1].first + 4 - columns[begin].first;
+}
 
 CubicTaps cubic_taps(const Axis& axis, int64_t index);
 

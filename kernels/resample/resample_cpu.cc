@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "csrc/simd/dn.h"
 #include "csrc/simd/vec.h"
 #include "kernels/resample/resample.h"
 
@@ -9,19 +10,6 @@ namespace pantiny {
 namespace {
 
 inline int64_t clamp_index(int64_t i, int64_t n) { return i < 0 ? 0 : i >= n ? n - 1 : i; }
-
-inline float dn_at(const void* data, int dtype, int64_t at) {
-  switch (dtype) {
-    case PTN_U8:
-      return static_cast<const uint8_t*>(data)[at];
-    case PTN_U16:
-      return static_cast<const uint16_t*>(data)[at];
-    case PTN_I16:
-      return static_cast<const int16_t*>(data)[at];
-    default:
-      return static_cast<const float*>(data)[at];
-  }
-}
 
 // Bilinear weights below this are rounding, not neighbours.
 constexpr float kMinWeight = 1e-6f;
@@ -55,47 +43,61 @@ inline float interpolate_masked(const CubicTaps& y, const CubicTaps& x, int64_t 
   return weight > kMinWeight ? linear / weight : 0.0f;
 }
 
-inline void upsample_tile(const UpsampleArgs& a) {
-  const Tile& t = a.tile;
-  for (int r = 0; r < t.rows; ++r) a.row_taps[r] = cubic_taps(a.y, t.y0 + r);
-  for (int c = 0; c < t.cols; ++c) a.col_taps[c] = cubic_taps(a.x, t.x0 + c);
-  const MsSource& ms = a.ms;
-  auto at = [&](int64_t band, int64_t row, int64_t col) {
-    return band * ms.band_stride + (row - ms.first) * ms.row_stride + col * ms.col_stride;
-  };
-  auto exists = [&](int64_t row, int64_t col) {
-    return ms.valid[(row - ms.first) * ms.valid_row_stride + col] != 0;
-  };
-  for (int k = 0; k < a.bands; ++k) {
-    const int64_t band = ms.bands ? ms.bands[k] : k;
-    for (int r = 0; r < t.rows; ++r) {
-      float* out = a.ms_up + k * t.plane + r * t.pitch;
-      const float* valid = t.valid + r * t.pitch;
-      const CubicTaps& y = a.row_taps[r];
-      auto sample = [&](int64_t row, int64_t col) {
-        return dn_at(ms.data, ms.dtype, at(band, row, col)) * a.units_per_dn;
+// out[i] = sum of four taps on mixed, which starts at MS index m0.
+inline void interpolate_columns(const CubicTaps* columns, int64_t x0, int64_t x1, int64_t m0,
+                                const float* mixed, float* out) {
+  for (int64_t x = x0; x < x1; ++x) {
+    const CubicTaps& t = columns[x];
+    const float* p = mixed + (t.first - m0);
+    out[x - x0] = t.cubic[0] * p[0] + t.cubic[1] * p[1] + t.cubic[2] * p[2] + t.cubic[3] * p[3];
+  }
+}
+
+// ms_up of PAN row y, columns [x0, x1); bands `stride` apart; mixed: mixed_samples() floats.
+inline void upsample_row(const Upsample& u, int64_t y, int64_t x0, int64_t x1, float* mixed,
+                         float* out, int64_t stride) {
+  if (x1 <= x0) return;
+  const MsSource& ms = u.ms;
+  const CubicTaps ty = cubic_taps(u.y, y);
+  const int64_t m0 = u.columns[x0].first, count = mixed_samples(u.columns, x0, x1);
+  int64_t rows[4];
+  for (int i = 0; i < 4; ++i) rows[i] = clamp_index(ty.first + i, u.y.ms_size) - ms.first;
+  for (int k = 0; k < u.bands; ++k, out += stride) {
+    const int64_t band = (ms.bands ? ms.bands[k] : k) * ms.band_stride;
+    if (ms.valid) {
+      auto exists = [&](int64_t row, int64_t col) {
+        return ms.valid[(row - ms.first) * ms.valid_row_stride + col] != 0;
       };
-      for (int c = 0; c < t.cols; ++c) {
-        if (valid[c] == 0.0f) {
-          out[c] = 0.0f;
-          continue;
-        }
-        const CubicTaps& x = a.col_taps[c];
-        if (ms.valid) {
-          out[c] = interpolate_masked(y, x, a.y.ms_size, a.x.ms_size, sample, exists);
-          continue;
-        }
-        float v = 0;
-        for (int i = 0; i < 4; ++i) {
-          const int64_t row = clamp_index(y.first + i, a.y.ms_size);
-          float line = 0;
-          for (int j = 0; j < 4; ++j)
-            line += x.cubic[j] * sample(row, clamp_index(x.first + j, a.x.ms_size));
-          v += y.cubic[i] * line;
-        }
-        out[c] = v;
-      }
+      with_dtype(ms.data, ms.dtype, [&](const auto* p) {
+        auto sample = [&](int64_t row, int64_t col) {
+          return static_cast<float>(
+                     p[band + (row - ms.first) * ms.row_stride + col * ms.col_stride]) *
+                 u.units_per_dn;
+        };
+        for (int64_t x = x0; x < x1; ++x)
+          out[x - x0] =
+              interpolate_masked(ty, u.columns[x], u.y.ms_size, u.x.ms_size, sample, exists);
+      });
+      continue;
     }
+    with_dtype(ms.data, ms.dtype, [&](const auto* p) {
+      const auto *r0 = p + band + rows[0] * ms.row_stride, *r1 = p + band + rows[1] * ms.row_stride;
+      const auto *r2 = p + band + rows[2] * ms.row_stride, *r3 = p + band + rows[3] * ms.row_stride;
+      auto mix = [&](int64_t m) {
+        const int64_t at = m * ms.col_stride;
+        return (ty.cubic[0] * static_cast<float>(r0[at]) + ty.cubic[1] * static_cast<float>(r1[at]) +
+                ty.cubic[2] * static_cast<float>(r2[at]) +
+                ty.cubic[3] * static_cast<float>(r3[at])) *
+               u.units_per_dn;
+      };
+      const int64_t first = std::clamp<int64_t>(-m0, 0, count);
+      const int64_t last = std::clamp<int64_t>(u.x.ms_size - m0, first, count);
+      for (int64_t i = first; i < last; ++i) mixed[i] = mix(m0 + i);
+      // beyond the grid its edge repeats
+      if (first > 0) std::fill(mixed, mixed + first, mix(0));
+      if (last < count) std::fill(mixed + last, mixed + count, mix(u.x.ms_size - 1));
+    });
+    interpolate_columns(u.columns, x0, x1, m0, mixed, out);
   }
 }
 

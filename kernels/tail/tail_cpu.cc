@@ -1,26 +1,57 @@
 // Included by csrc/cpu_isa.cc, once per instruction set.
-#include "csrc/simd/rows.h"
+#include <cstring>
+
+#include "csrc/simd/strip.h"
 #include "kernels/tail/tail.h"
 
 namespace pantiny {
 namespace {
 
-void tail_segment(const SegmentArgs& s) {
-  const Tile& t = s.tile;
-  const ptn_arch& a = s.weights->arch;
-  const Scratch& m = s.scratch;
-  apply_block(s, kTailHalo);
-  conv3x3(m.x, a.channels, nullptr, s.weights->refine, a.channels, Epilogue{}, m.t, t, grown(t, 1),
-          t.valid);
-  const Range in = grown(t, 0);
-  conv3x3(m.t, a.channels, nullptr, s.weights->output, a.bands, Epilogue{}, s.fused, t, in,
-          t.valid);
-  for (int k = 0; k < a.bands; ++k)  // ms_up is 0 where a pixel is not valid
-    for (int row = in.r0; row < in.r1; ++row)
-      for (int j = in.c0; j < in.c1; j += kWidth) {
-        const int64_t at = k * t.plane + row * t.pitch + j;
-        store(s.fused + at, load(s.fused + at) + load(m.ms_up + at));
-      }
+// between = mask(conv3x3(x)), lead 1.
+inline void refine(const Strip& s, int64_t y) {
+  const Ring& between = s.scratch().between;
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.wanted(row, 1)) continue;
+    if (!s.in_scene(row)) {
+      s.clear(between, row);
+      continue;
+    }
+    Epilogue e;
+    e.mask = s.mask(row, 1);
+    product<3>(features_around(s, row, 1), s.a.weights->refine, s.channels(), e, between.row(row),
+               between.stride(), s.width);
+    s.join(between, row, s.top());
+  }
+}
+
+// fused = mask(conv3x3(between) + ms_up).
+inline void finish_tile(const Strip& s, int64_t y) {
+  const SegmentArgs& a = s.a;
+  const Scratch& m = s.scratch();
+  const int bands = a.weights->arch.bands;
+  const int64_t count = std::min<int64_t>(s.width, a.x1 - s.x) - s.skip;
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.wanted(row, 0) || count <= 0) continue;
+    upsample_strip(s, row, 0, m.fused, m.pitch);
+    Epilogue add;
+    add.accumulate = true;
+    add.mask = s.mask(row, 0);
+    product<3>(three_rows(m.between, row), a.weights->output, bands, add, m.fused, m.pitch,
+               s.width);
+    for (int k = 0; k < bands; ++k)
+      std::memcpy(a.fused + k * a.fused_plane + row % a.fused_rows * a.fused_pitch + s.x + s.skip,
+                  m.fused + k * m.pitch + s.skip, static_cast<size_t>(count) * sizeof(float));
+  }
+}
+
+void tail_segment(const SegmentArgs& a) {
+  walk(a, 4, 2, [&](const Strip& s, int64_t y) {
+    start_block(s, y, 4, 4);
+    apply_attention(s, y - 1, 3, 3);
+    finish_block(s, y - 2, 2, 2);
+    refine(s, y - 3);
+    finish_tile(s, y - 4);
+  });
 }
 
 }  // namespace

@@ -1,0 +1,138 @@
+// Products over channels: the inner loop of every 1x1 and 3x3 convolution. Rows are planar,
+// vectorised along x; a block of outputs x vectors stays in registers over the whole sum.
+// Every pixel sees the same operations in the same order wherever it lies in a strip.
+#pragma once
+
+#include "csrc/simd/vec.h"
+
+namespace pantiny {
+namespace {
+
+// Where a product reads: `rows` row pointers (1 for 1x1, 3 for 3x3) at output column 0,
+// `channels` channels from each, `stride` floats apart; then, if extra[0] is set, one more
+// channel. Weights are [row][channel][dx][output].
+struct Inputs {
+  const float* row[3];
+  int channels;
+  int64_t stride;
+  const float* extra[3] = {nullptr, nullptr, nullptr};
+};
+
+// What a product does around its sum.
+struct Epilogue {
+  const float* bias = nullptr;  // [outputs]
+  bool accumulate = false;      // add to what is there
+  bool relu = false;
+  const float* mask = nullptr;  // 0 or 1 per column, at output column 0; null: all 1
+};
+
+template <int Taps, int R, int N>
+inline void accumulate(const float* p, int64_t stride, int channels, const float*& w, int outputs,
+                       Vec (&a)[R][N]) {
+  for (int k = 0; k < channels; ++k, p += stride)
+#pragma GCC unroll 3
+    for (int dx = 0; dx < Taps; ++dx, w += outputs) {
+      Vec b[N];
+#pragma GCC unroll 8
+      for (int v = 0; v < N; ++v) b[v] = load(p + dx - Taps / 2 + v * kWidth);
+#pragma GCC unroll 8
+      for (int i = 0; i < R; ++i) {
+        const Vec s = splat(w[i]);
+#pragma GCC unroll 8
+        for (int v = 0; v < N; ++v) a[i][v] += s * b[v];
+      }
+    }
+}
+
+template <int Taps, int R, int N>
+inline void product_block(const Inputs& in, const float* w, int outputs, const Epilogue& e,
+                          const float* bias, float* y, int64_t stride, int j) {
+  Vec a[R][N];
+  if (e.accumulate) {
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 8
+      for (int v = 0; v < N; ++v) a[i][v] = load(y + i * stride + j + v * kWidth);
+  } else {
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 8
+      for (int v = 0; v < N; ++v) a[i][v] = bias ? splat(bias[i]) : Vec{};
+  }
+  for (int r = 0; r < Taps; ++r) {
+    accumulate<Taps>(in.row[r] + j, in.stride, in.channels, w, outputs, a);
+    if (in.extra[0]) accumulate<Taps>(in.extra[r] + j, 0, 1, w, outputs, a);
+  }
+#pragma GCC unroll 8
+  for (int v = 0; v < N; ++v) {
+    const int at = j + v * kWidth;
+    const Vec mask = e.mask ? load(e.mask + at) : splat(1.0f);
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i) {
+      Vec r = a[i][v];
+      if (e.relu) r = r > Vec{} ? r : Vec{};
+      store(y + i * stride + at, select_nonzero(mask, r));
+    }
+  }
+}
+
+template <int Taps, int R>
+inline void product_outputs(const Inputs& in, const float* w, int outputs, const Epilogue& e,
+                            const float* bias, float* y, int64_t stride, int width) {
+  int left = width / kWidth, j = 0;
+  while (left > 0) {
+    // what is left over is shared out: 4 vectors in blocks of 3 are 2 + 2, not 3 + 1
+    const int n = left >= 2 * kVectors ? kVectors : left > kVectors ? (left + 1) / 2 : left;
+#define PTN_CASE(N)                                                               \
+  case N:                                                                         \
+    product_block<Taps, R, N>(in, w, outputs, e, bias, y, stride, j); \
+    break;
+    switch (n) {
+      PTN_CASE(1)
+      PTN_CASE(2)
+#if PTN_VECTORS > 2
+      PTN_CASE(3)
+#endif
+#if PTN_VECTORS > 3
+      PTN_CASE(4)
+#endif
+    }
+#undef PTN_CASE
+    left -= n;
+    j += n * kWidth;
+  }
+}
+
+// y[o] = epilogue(sum of weights times inputs) on `width` columns of one row; y: output 0,
+// outputs `stride` apart; w: outputs `outputs` apart from one input to the next.
+template <int Taps>
+void product(const Inputs& in, const float* w, int outputs, const Epilogue& e, float* y,
+             int64_t stride, int width) {
+  // blocks of equal size: 40 outputs are 7 7 7 7 6 6, not 7 7 7 7 7 5
+  const int blocks = (outputs + kOutputs - 1) / kOutputs;
+  for (int b = 0, o = 0; b < blocks; ++b) {
+    const int take = (outputs - o + blocks - b - 1) / (blocks - b);
+    const float* bias = e.bias ? e.bias + o : nullptr;
+    float* yo = y + o * stride;
+#define PTN_CASE(R)                                                              \
+  case R:                                                                        \
+    product_outputs<Taps, R>(in, w + o, outputs, e, bias, yo, stride, width); \
+    break;
+    switch (take) {
+      PTN_CASE(1)
+      PTN_CASE(2)
+      PTN_CASE(3)
+      PTN_CASE(4)
+#if PTN_OUTPUTS > 4
+      PTN_CASE(5)
+      PTN_CASE(6)
+      PTN_CASE(7)
+#endif
+    }
+#undef PTN_CASE
+    o += take;
+  }
+}
+
+}  // namespace
+}  // namespace pantiny

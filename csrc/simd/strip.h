@@ -1,0 +1,148 @@
+// The walk over one tile: strips from left to right, row pairs from top to bottom.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "csrc/simd/product.h"
+#include "csrc/simd/rows.h"
+
+namespace pantiny {
+namespace {
+
+// One strip. A stage with lead n computes columns [x + n, x + n + width) of the scene.
+struct Strip {
+  const SegmentArgs& a;
+  int64_t x;
+  int width;  // a multiple of kWidth
+  int skip;   // columns of a first strip that only warm its stages up
+  int lead;   // of the first stage
+  bool full[kMaskRows];
+
+  const Scratch& scratch() const { return a.scratch; }
+  int channels() const { return a.weights->arch.channels; }
+  bool in_scene(int64_t y) const { return y >= 0 && y < a.height; }
+  // Rows a stage must get right: the tile's and n more on both sides.
+  bool wanted(int64_t y, int n) const { return y >= a.y0 - n && y < a.y1 + n; }
+  float* features(int64_t y, int n) const { return a.rows[y - a.rows_first] + x + n; }
+
+  // Mask of row y for a stage with lead n; null where every pixel exists.
+  const float* mask(int64_t y, int n) const {
+    return full[y & (kMaskRows - 1)] ? nullptr : mask_row_of(y) + n;
+  }
+  float* mask_row_of(int64_t y) const {
+    return scratch().mask + (y & (kMaskRows - 1)) * scratch().pitch;
+  }
+
+  void enter(int64_t y) {
+    if (!in_scene(y)) return;
+    const int count = width + lead;
+    bool all = x >= 0 && x + count <= a.width;
+    const uint8_t* exists =
+        a.valid.data ? a.valid.data + (y - a.valid.first) * a.valid.row_stride : nullptr;
+    if (all && exists) all = !std::memchr(exists + x, 0, static_cast<size_t>(count));
+    full[y & (kMaskRows - 1)] = all;
+    if (all) return;
+    float* out = mask_row_of(y);
+    for (int i = 0; i < count; ++i) {
+      const int64_t column = x + i;
+      const bool inside = column >= 0 && column < a.width;
+      out[i] = inside && (!exists || exists[column]) ? 1.0f : 0.0f;
+    }
+  }
+
+  // Row y of a ring is complete: join it to the strip on the left, leave its end for the
+  // strip on the right. `top`: first row of the carry.
+  void join(const Ring& ring, int64_t y, int64_t top) const {
+    float* p = ring.row(y);
+    float* carry = ring.carry + (y - top) * ring.channels * 2;
+    const int64_t stride = ring.stride();
+    for (int c = 0; c < ring.channels; ++c, p += stride, carry += 2) {
+      if (skip)
+        std::memset(p - 2, 0, 2 * sizeof(float));
+      else
+        std::memcpy(p - 2, carry, 2 * sizeof(float));
+      std::memcpy(carry, p + width - 2, 2 * sizeof(float));
+    }
+  }
+
+  void clear(const Ring& ring, int64_t y) const {
+    float* p = ring.row(y) - 2;
+    for (int c = 0; c < ring.channels; ++c, p += ring.stride())
+      std::memset(p, 0, static_cast<size_t>(width + 2) * sizeof(float));
+  }
+
+  int64_t top() const { return a.y0 - a.margin - lead - 2; }
+};
+
+inline Inputs one_row(const float* p, int channels, int64_t stride) {
+  return {{p, p, p}, channels, stride};
+}
+
+// The three rows around row y of a ring, for a stage one column behind it.
+inline Inputs three_rows(const Ring& ring, int64_t y) {
+  return {{ring.row(y - 1) - 1, ring.row(y) - 1, ring.row(y + 1) - 1},
+          ring.channels,
+          ring.stride()};
+}
+
+// Depthwise 3x3 of channel c on rows y and y + 1, a stage one column behind the ring, from
+// column `from` on.
+inline void depthwise_ring(const Ring& ring, int64_t y, int c, const float* w, float* y0, float* y1,
+                           int from, int width) {
+  const int64_t at = c * ring.stride() - 1 + from;
+  const float* r[4] = {ring.row(y - 1) + at, ring.row(y) + at, ring.row(y + 1) + at,
+                       ring.row(y + 2) + at};
+  depthwise_pair(r, w, y0, y1, width);
+}
+
+// norm = LayerNorm of the features of row y at lead n.
+inline void norm_features(const Strip& s, int64_t y, int n) {
+  layer_norm(s.features(y, n), s.a.plane, s.channels(), s.scratch().norm, s.scratch().pitch,
+             s.width);
+}
+
+// ring = mask(weights * norm + bias), then joined.
+inline void norm_to_ring(const Strip& s, int64_t y, int n, const float* w, const float* bias,
+                         const Ring& ring) {
+  norm_features(s, y, n);
+  Epilogue e;
+  e.bias = bias;
+  e.mask = s.mask(y, n);
+  product<1>(one_row(s.scratch().norm, s.channels(), s.scratch().pitch), w, ring.channels, e,
+             ring.row(y), ring.stride(), s.width);
+  s.join(ring, y, s.top());
+}
+
+// Calls run(strip, y) for every strip and every second row y of its first stage, whose lead is
+// given with that of the stage which finishes the features. A stage with lead n then works on
+// rows y - lead + n and the next; for the last stage, of lead 0, the first of them is even.
+template <class Run>
+inline void walk(const SegmentArgs& a, int lead, int lead_features, Run&& run) {
+  const int warm = static_cast<int>(round_up(lead, kWidth));
+  // the leftmost columns of a strip without a left neighbour are wrong as far as stages reach
+  const int64_t reach = a.margin + 2 * lead - lead_features;
+  int64_t x = std::max<int64_t>(a.x0 - round_up(reach, kWidth), -warm);
+  const int64_t end_features = std::min(a.x1 + a.margin, a.width) - lead_features;
+  const int64_t end = std::max(std::min(a.x1, a.width), end_features);
+  int64_t next = a.x0 + a.strip;
+  const int64_t first = a.y0 - a.margin - (lead - lead_features);
+  const int64_t last = a.y1 + a.margin + (lead - lead_features);
+  for (bool begin = true; begin || x < end; begin = false) {
+    const int64_t right = std::min(next, end);
+    Strip s{a, x, static_cast<int>(round_up(right - x, kWidth)),
+            begin ? static_cast<int>(a.x0 - x) : 0, lead, {}};
+    int64_t y = first - ((first - lead) & 1);
+    const int64_t stop = std::max(last, a.y1 + lead);
+    for (; y < stop; y += 2) {
+      s.enter(y);
+      s.enter(y + 1);
+      run(s, y);
+    }
+    x = next;
+    next += a.strip;
+  }
+}
+
+}  // namespace
+}  // namespace pantiny
