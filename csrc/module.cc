@@ -10,6 +10,10 @@
 #include <string>
 #include <vector>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include "csrc/include/pantiny.h"
 
 namespace py = pybind11;
@@ -25,9 +29,15 @@ struct Free {
 };
 using Memory = std::unique_ptr<void, Free>;
 
+// Large blocks in large pages where the system has them: a strip touches one page per channel.
 Memory allocate(size_t bytes) {
-  Memory memory(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
+  constexpr size_t kPage = size_t{2} << 20;
+  const size_t unit = bytes >= 2 * kPage ? kPage : 64;
+  Memory memory(std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit));
   if (!memory) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  if (unit == kPage) madvise(memory.get(), bytes, MADV_HUGEPAGE);
+#endif
   return memory;
 }
 

@@ -106,23 +106,28 @@ class Layout:
     keep : bool
         Features of the whole scene stay in memory between passes; else each pass
         recomputes them (three times the arithmetic).
-    tile, band_rows, threads : int
+    tile : (int, int)
+        Rows and columns; tiles of kept features are as wide as the scene.
+    band_rows, threads : int
     bytes : int
         What the run adds to the process at its peak.
     """
 
     keep: bool
-    tile: int
+    tile: tuple[int, int]
     band_rows: int
     threads: int
     bytes: int
 
     def describe(self, budget: int) -> str:
         """One line for the log."""
-        how = "features kept in memory" if self.keep else "features recomputed in every pass"
+        how = "features kept, in place" if self.keep else "features recomputed in every pass"
+        rows, columns = self.tile
+        across = "full width" if self.keep else f"{columns} columns"
         return (
             f"working memory {format_bytes(self.bytes)} of {format_bytes(budget)} allowed: {how}, "
-            f"tiles of {self.tile}, bands of {self.band_rows} rows, {self.threads} threads"
+            f"tiles of {rows} rows x {across}, bands of {self.band_rows} rows, "
+            f"{self.threads} threads"
         )
 
 
@@ -187,7 +192,7 @@ def _scene(
         gains=gains,
         threads=layout.threads,
         keep=layout.keep,
-        tile=(layout.tile, layout.tile),
+        tile=layout.tile,
         band_rows=layout.band_rows,
     )
 
@@ -223,7 +228,7 @@ def choose_layout(source: Source, sink_dtype: np.dtype, model: Model, s: Setting
     # the widest kernel has the largest radius
     gains = [min(s.gains)] * bands_out
 
-    def priced(keep: bool, tile: int, band: int, threads: int) -> Layout:
+    def priced(keep: bool, tile: tuple[int, int], band: int, threads: int) -> Layout:
         layout = Layout(keep, tile, band, threads, 0)
         plan = handle.plan_bytes(_scene(source, s, layout, 1.0, gains))
         total = plan + _io_bytes(source, sink_dtype, s, band, bands_out) + s.cache
@@ -235,16 +240,20 @@ def choose_layout(source: Source, sink_dtype: np.dtype, model: Model, s: Setting
         sides = [min(side, -(-max(height, width) // block) * block)]
     candidates = []
     for keep in (True, False):
-        # a kept tile has a halo of 3 to 5 pixels, a recomputed one of up to 17
-        for side in sides if s.tile is not None else ([64] if keep else sides):
-            per_row = -(-width // side)
-            wanted = -(-8 * s.threads // per_row) * side  # a few tiles per thread in a band
+        for side in sides:
+            # a few tiles for every thread, lest one waits for the other; where features are
+            # kept tiles are as wide as the scene, and rows are all there is to share out
+            per_row = 1 if keep else -(-width // side)
+            wanted = -(-4 * s.threads // per_row) * side
+            if keep and s.tile is None and side > block and 2 * s.threads * side > rounded:
+                continue
             for band in sorted({min(max(wanted, side), rounded), side}, reverse=True):
-                candidates.append((keep, side, max(block, band // block * block), s.threads))
+                band = max(block, band // block * block)
+                candidates.append((keep, (side, side), band, s.threads))
     threads = s.threads
     while threads > 1:  # the last resort: less scratch
         threads //= 2
-        candidates.append((False, sides[-1], sides[-1], threads))
+        candidates.append((False, (sides[-1], sides[-1]), sides[-1], threads))
     smallest = None
     for candidate in candidates:
         found = priced(*candidate)
@@ -254,7 +263,7 @@ def choose_layout(source: Source, sink_dtype: np.dtype, model: Model, s: Setting
     assert smallest is not None
     raise MemoryBudgetError(
         f"memory: {format_bytes(s.memory)} is too little for a scene {width} pixels wide; the "
-        f"smallest layout (tiles of {smallest.tile}, one thread) needs "
+        f"smallest layout (tiles of {smallest.tile[0]}, one thread) needs "
         f"{format_bytes(smallest.bytes)}; raise memory="
     )
 

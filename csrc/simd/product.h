@@ -76,38 +76,10 @@ inline void product_block(const Inputs& in, const float* w, int outputs, const E
   }
 }
 
-template <int Taps, int R>
-inline void product_outputs(const Inputs& in, const float* w, int outputs, const Epilogue& e,
-                            const float* bias, float* y, int64_t stride, int width) {
-  int left = width / kWidth, j = 0;
-  while (left > 0) {
-    // what is left over is shared out: 4 vectors in blocks of 3 are 2 + 2, not 3 + 1
-    const int n = left >= 2 * kVectors ? kVectors : left > kVectors ? (left + 1) / 2 : left;
-#define PTN_CASE(N)                                                               \
-  case N:                                                                         \
-    product_block<Taps, R, N>(in, w, outputs, e, bias, y, stride, j); \
-    break;
-    switch (n) {
-      PTN_CASE(1)
-      PTN_CASE(2)
-#if PTN_VECTORS > 2
-      PTN_CASE(3)
-#endif
-#if PTN_VECTORS > 3
-      PTN_CASE(4)
-#endif
-    }
-#undef PTN_CASE
-    left -= n;
-    j += n * kWidth;
-  }
-}
-
-// y[o] = epilogue(sum of weights times inputs) on `width` columns of one row; y: output 0,
-// outputs `stride` apart; w: outputs `outputs` apart from one input to the next.
-template <int Taps>
-void product(const Inputs& in, const float* w, int outputs, const Epilogue& e, float* y,
-             int64_t stride, int width) {
+// All outputs of N vectors: what they read stays in the first-level cache, the weights stream.
+template <int Taps, int N>
+inline void product_columns(const Inputs& in, const float* w, int outputs, const Epilogue& e,
+                            float* y, int64_t stride, int j) {
   // blocks of equal size: 40 outputs are 7 7 7 7 6 6, not 7 7 7 7 7 5
   const int blocks = (outputs + kOutputs - 1) / kOutputs;
   for (int b = 0, o = 0; b < blocks; ++b) {
@@ -116,7 +88,7 @@ void product(const Inputs& in, const float* w, int outputs, const Epilogue& e, f
     float* yo = y + o * stride;
 #define PTN_CASE(R)                                                              \
   case R:                                                                        \
-    product_outputs<Taps, R>(in, w + o, outputs, e, bias, yo, stride, width); \
+    product_block<Taps, R, N>(in, w + o, outputs, e, bias, yo, stride, j); \
     break;
     switch (take) {
       PTN_CASE(1)
@@ -131,6 +103,35 @@ void product(const Inputs& in, const float* w, int outputs, const Epilogue& e, f
     }
 #undef PTN_CASE
     o += take;
+  }
+}
+
+// y[o] = epilogue(sum of weights times inputs) on `width` columns of one row; y: output 0,
+// outputs `stride` apart; w: `outputs` floats from one input to the next.
+template <int Taps>
+void product(const Inputs& in, const float* w, int outputs, const Epilogue& e, float* y,
+             int64_t stride, int width) {
+  int left = width / kWidth, j = 0;
+  while (left > 0) {
+    // what is left over is shared out: 4 vectors in blocks of 3 are 2 + 2, not 3 + 1
+    const int n = left >= 2 * kVectors ? kVectors : left > kVectors ? (left + 1) / 2 : left;
+#define PTN_CASE(N)                                                  \
+  case N:                                                            \
+    product_columns<Taps, N>(in, w, outputs, e, y, stride, j); \
+    break;
+    switch (n) {
+      PTN_CASE(1)
+      PTN_CASE(2)
+#if PTN_VECTORS > 2
+      PTN_CASE(3)
+#endif
+#if PTN_VECTORS > 3
+      PTN_CASE(4)
+#endif
+    }
+#undef PTN_CASE
+    left -= n;
+    j += n * kWidth;
   }
 }
 

@@ -5,6 +5,10 @@
 #include <cmath>
 #include <cstdint>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #include "csrc/tile.h"
 
 // A build may set its own shape, to run the code of one set on another.
@@ -53,6 +57,43 @@ inline Vec splat(float x) {
 #endif
 }
 
+// The value as a register: without it compilers read a sample twice rather than hold it.
+inline void hold(Vec& v) {
+#if defined(__SSE2__) && (PTN_WIDTH == 4 || (PTN_WIDTH == 8 && defined(__AVX__)) || \
+                          (PTN_WIDTH == 16 && defined(__AVX512F__)))
+  asm("" : "+x"(v));
+#elif defined(__ARM_NEON) && PTN_WIDTH == 4
+  asm("" : "+w"(v));
+#else
+  (void)v;
+#endif
+}
+
+// Compilers make two instructions of a comparison and a choice.
+inline Vec smaller(Vec a, Vec b) {
+#if PTN_WIDTH == 16 && defined(__AVX512F__)
+  return _mm512_min_ps(a, b);
+#elif PTN_WIDTH == 8 && defined(__AVX__)
+  return _mm256_min_ps(a, b);
+#elif PTN_WIDTH == 4 && defined(__SSE2__)
+  return _mm_min_ps(a, b);
+#else
+  return a < b ? a : b;
+#endif
+}
+
+inline Vec larger(Vec a, Vec b) {
+#if PTN_WIDTH == 16 && defined(__AVX512F__)
+  return _mm512_max_ps(a, b);
+#elif PTN_WIDTH == 8 && defined(__AVX__)
+  return _mm256_max_ps(a, b);
+#elif PTN_WIDTH == 4 && defined(__SSE2__)
+  return _mm_max_ps(a, b);
+#else
+  return a > b ? a : b;
+#endif
+}
+
 inline Vec select_nonzero(Vec mask, Vec v) { return mask != Vec{} ? v : Vec{}; }
 
 inline Vec rsqrt(Vec v) {
@@ -71,9 +112,7 @@ inline Vec gelu(Vec x) {
                             -0.015406429767608643f, 0.010392962954938412f,   -0.005209580063819885f,
                             0.0018468701746314764f, -0.0016747494228184223f, 0.001603604992851615f,
                             -0.0005290672415867448f};
-  const Vec low = splat(-5.6f), high = splat(5.6f);
-  Vec c = x < low ? low : x;
-  c = c > high ? high : c;
+  const Vec c = smaller(larger(x, splat(-5.6f)), splat(5.6f));
   const Vec s = c * c * splat(2.0f / 31.36f) - splat(1.0f);
   Vec p = splat(kP[15]);
 #pragma GCC unroll 15
