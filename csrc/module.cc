@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -191,6 +192,21 @@ PYBIND11_MODULE(_core, m) {
   m.def("isa", &ptn_isa);
   m.def("isa_usable", &ptn_isa_usable);
   m.def("isa_choose", [](const std::string& name) { check(ptn_isa_choose(name.c_str())); });
+  m.def("peak_gflops", [](int threads) {
+    double gflops = 0;
+    py::gil_scoped_release release;
+    check(ptn_peak_gflops(threads, &gflops));
+    return gflops;
+  });
+  m.def("copy_gbytes", [](int threads) {
+    constexpr size_t kBytes = size_t{256} << 20;
+    Memory memory = allocate(kBytes);
+    std::memset(memory.get(), 1, kBytes);
+    double gbytes = 0;
+    py::gil_scoped_release release;
+    check(ptn_copy_gbytes(threads, memory.get(), kBytes, &gbytes));
+    return gbytes;
+  });
   py::class_<ptn_arch>(m, "Arch").def(
       py::init(&make_arch), py::kw_only(), py::arg("bands"), py::arg("channels"), py::arg("heads"),
       py::arg("encoder_blocks"), py::arg("body_blocks"), py::arg("fusion"));

@@ -134,6 +134,13 @@ const char* ptn_isa(void);
 /* Choose by name; null or "" or "auto": the best. Not while a plan runs. */
 ptn_status ptn_isa_choose(const char* name);
 
+/* What the machine can do with so many threads, for judging a timing; takes about 0.1 s.
+ * fp32 multiply-adds with the instruction set in use, GFLOP/s, two FLOPs each; bytes read and
+ * written by a copy between the two halves of `memory`, GB/s, which should be far larger than
+ * any cache. */
+ptn_status ptn_peak_gflops(int32_t threads, double* gflops);
+ptn_status ptn_copy_gbytes(int32_t threads, void* memory, size_t bytes, double* gbytes);
+
 ptn_status ptn_model_bytes(const ptn_arch* arch, size_t* bytes);
 ptn_status ptn_model_create(const ptn_arch* arch, const ptn_tensor* tensors, int32_t count,
                             void* memory, size_t bytes, ptn_model** model);
