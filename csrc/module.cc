@@ -7,8 +7,10 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #ifdef __linux__
@@ -25,22 +27,80 @@ void check(ptn_status status) {
   if (status != PTN_OK) throw std::runtime_error(ptn_status_text(status));
 }
 
-struct Free {
-  void operator()(void* p) const { std::free(p); }
+// Working memory of the last plan, kept for the next one: a program that fuses tile after tile
+// would otherwise get its pages anew, cleared, in every call.
+class Workspace {
+ public:
+  static constexpr size_t kKeep = size_t{192} << 20;  // larger blocks are not kept
+
+  void* take(size_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (bytes <= bytes_ && bytes_ / 2 <= bytes) {
+      bytes_ = 0;
+      return std::exchange(memory_, nullptr);
+    }
+    return nullptr;
+  }
+
+  void give(void* memory, size_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (bytes <= kKeep) {
+      std::swap(memory, memory_);
+      bytes_ = bytes;
+    }
+    std::free(memory);
+  }
+
+  void clear() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::free(std::exchange(memory_, nullptr));
+    bytes_ = 0;
+  }
+
+ private:
+  std::mutex mutex_;
+  void* memory_ = nullptr;
+  size_t bytes_ = 0;
 };
-using Memory = std::unique_ptr<void, Free>;
+
+Workspace& workspace() {
+  static Workspace* const one = new Workspace;  // never destroyed: plans may outlive statics
+  return *one;
+}
 
 // Large blocks in large pages where the system has them: a strip touches one page per channel.
-Memory allocate(size_t bytes) {
-  constexpr size_t kPage = size_t{2} << 20;
-  const size_t unit = bytes >= 2 * kPage ? kPage : 64;
-  Memory memory(std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit));
-  if (!memory) throw std::bad_alloc();
+class Memory {
+ public:
+  Memory() = default;
+  explicit Memory(size_t bytes) {
+    constexpr size_t kPage = size_t{2} << 20;
+    const size_t unit = bytes >= 2 * kPage ? kPage : 64;
+    bytes_ = (bytes + unit - 1) / unit * unit;
+    memory_ = workspace().take(bytes_);
+    if (memory_) return;
+    workspace().clear();  // what does not fit must not add to what is needed now
+    memory_ = std::aligned_alloc(unit, bytes_);
+    if (!memory_) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
-  if (unit == kPage) madvise(memory.get(), bytes, MADV_HUGEPAGE);
+    if (unit == kPage) madvise(memory_, bytes_, MADV_HUGEPAGE);
 #endif
-  return memory;
-}
+  }
+  Memory(Memory&& other) noexcept
+      : memory_(std::exchange(other.memory_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+  Memory& operator=(Memory&& other) noexcept {
+    std::swap(memory_, other.memory_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~Memory() {
+    if (memory_) workspace().give(memory_, bytes_);
+  }
+  void* get() const { return memory_; }
+
+ private:
+  void* memory_ = nullptr;
+  size_t bytes_ = 0;
+};
 
 using Tensors = std::map<std::string, py::array_t<float, py::array::c_style>>;
 
@@ -52,7 +112,7 @@ class Model {
       list.push_back({name.c_str(), array.data(), static_cast<int64_t>(array.size())});
     size_t bytes = 0;
     check(ptn_model_bytes(&arch, &bytes));
-    memory_ = allocate(bytes);
+    memory_ = Memory(bytes);
     check(ptn_model_create(&arch, list.data(), static_cast<int32_t>(list.size()), memory_.get(),
                            bytes, &model_));
   }
@@ -86,7 +146,7 @@ class Plan {
  public:
   Plan(std::shared_ptr<Model> model, const ptn_scene& scene)
       : model_(std::move(model)), bytes_(model_->plan_bytes(scene)) {
-    memory_ = allocate(bytes_);
+    memory_ = Memory(bytes_);
     check(ptn_plan_create(model_->get(), &scene, memory_.get(), bytes_, &plan_));
   }
 
@@ -200,7 +260,7 @@ PYBIND11_MODULE(_core, m) {
   });
   m.def("copy_gbytes", [](int threads) {
     constexpr size_t kBytes = size_t{256} << 20;
-    Memory memory = allocate(kBytes);
+    Memory memory(kBytes);
     std::memset(memory.get(), 1, kBytes);
     double gbytes = 0;
     py::gil_scoped_release release;

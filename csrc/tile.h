@@ -11,7 +11,7 @@
 namespace pantiny {
 
 constexpr int kGuard = 32;      // floats left and right of a feature row that strips may touch
-constexpr int64_t kStrip = 128;  // columns of a strip
+constexpr int64_t kStrip = 192;  // columns of a strip
 constexpr int kLead = 16;       // floats in front of a ring row, the last two of them carried
 constexpr int kStripPad = 64;   // columns a first strip may be wider
 constexpr int kMaskRows = 8;    // more than the row lag of the longest segment

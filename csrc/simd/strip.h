@@ -114,6 +114,17 @@ inline void norm_to_ring(const Strip& s, int64_t y, int n, const float* w, const
   s.join(ring, y, s.top());
 }
 
+// Ask for the features of rows y and y + 1, which the first stage will read: the hardware does not
+// follow a jump from channel to channel.
+inline void prefetch_features(const Strip& s, int64_t y) {
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.in_scene(row) || !s.wanted(row, s.a.margin + 2)) continue;
+    const float* p = s.features(row, s.lead);
+    for (int c = 0; c < s.channels(); ++c, p += s.a.plane)
+      for (int j = 0; j < s.width; j += 16) __builtin_prefetch(p + j, 1, 2);
+  }
+}
+
 // Calls run(strip, y) for every strip and every second row y of its first stage, whose lead is
 // given with that of the stage which finishes the features. A stage with lead n then works on
 // rows y - lead + n and the next; for the last stage, of lead 0, the first of them is even.

@@ -9,6 +9,7 @@ namespace {
 
 // First stage: v = mask(conv1x1(norm(x))) of rows y and y + 1, lead n.
 inline void start_block(const Strip& s, int64_t y, int n, int margin) {
+  prefetch_features(s, y + 2);
   const Ring& v = s.scratch().v;
   for (int64_t row = y; row < y + 2; ++row) {
     if (!s.wanted(row, margin)) continue;
