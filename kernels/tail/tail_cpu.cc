@@ -7,9 +7,16 @@
 namespace pantiny {
 namespace {
 
+// The gate of gated_conv has the same ring with more channels.
+inline Ring tail_ring(const Strip& s) {
+  Ring ring = s.scratch().between;
+  ring.channels = s.channels();
+  return ring;
+}
+
 // between = mask(conv3x3(x)), lead 1.
 inline void refine(const Strip& s, int64_t y) {
-  const Ring& between = s.scratch().between;
+  const Ring between = tail_ring(s);
   for (int64_t row = y; row < y + 2; ++row) {
     if (!s.wanted(row, 1)) continue;
     if (!s.in_scene(row)) {
@@ -36,7 +43,7 @@ inline void finish_tile(const Strip& s, int64_t y) {
     Epilogue add;
     add.accumulate = true;
     add.mask = s.mask(row, 0);
-    product<3>(three_rows(m.between, row), a.weights->output, bands, add, m.fused, m.pitch,
+    product<3>(three_rows(tail_ring(s), row), a.weights->output, bands, add, m.fused, m.pitch,
                s.width);
     for (int k = 0; k < bands; ++k)
       std::memcpy(a.fused + k * a.fused_plane + row % a.fused_rows * a.fused_pitch + s.x + s.skip,
