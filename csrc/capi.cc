@@ -76,6 +76,8 @@ ptn_status ptn_isa_choose(const char* name) {
   return pantiny::cpu_choose(name) ? PTN_OK : PTN_ERR_ISA;
 }
 
+int ptn_bf16_usable(void) { return pantiny::cpu_bf16() ? 1 : 0; }
+
 ptn_status ptn_model_bytes(const ptn_arch* arch, size_t* bytes) {
   if (!arch || !bytes) return PTN_ERR_ARGUMENT;
   if (!pantiny::arch_supported(*arch)) return PTN_ERR_UNSUPPORTED;
@@ -100,6 +102,7 @@ int32_t ptn_model_passes(const ptn_model* model) {
 ptn_status ptn_plan_bytes(const ptn_model* model, const ptn_scene* scene, size_t* bytes) {
   if (!model || !scene || !bytes) return PTN_ERR_ARGUMENT;
   if (!pantiny::scene_supported(*model, *scene)) return PTN_ERR_ARGUMENT;
+  if (scene->precision == PTN_BF16 && !pantiny::cpu_bf16()) return PTN_ERR_ISA;
   *bytes = pantiny::plan_bytes(*model, *scene);
   return PTN_OK;
 }
@@ -125,6 +128,7 @@ ptn_status ptn_plan_input_rows(const ptn_plan* plan, int32_t pass, int64_t y0, i
 ptn_status ptn_plan_run(ptn_plan* plan, int32_t pass, int64_t y0, int64_t y1,
                         const ptn_input* input, const ptn_output* output) {
   if (!plan || !input || !band_ok(*plan, pass, y0, y1)) return PTN_ERR_ARGUMENT;
+  if (plan->scene.precision == PTN_BF16 && !pantiny::cpu_bf16()) return PTN_ERR_ISA;
   if (pass != plan->pass || y0 != plan->next_row) return PTN_ERR_ORDER;
   if (!input_ok(*plan, *input)) return PTN_ERR_ARGUMENT;
   if (!rows_held(*input, pantiny::plan_rows(*plan, pass, y0, y1))) return PTN_ERR_ROWS;

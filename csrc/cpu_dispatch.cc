@@ -6,7 +6,11 @@
 
 namespace pantiny {
 
+#ifdef PTN_ARM
+const CpuTable& cpu_table_neon();
+#else
 const CpuTable& cpu_table_baseline();
+#endif
 #ifdef PTN_X86
 const CpuTable& cpu_table_avx2();
 const CpuTable& cpu_table_avx512();
@@ -30,7 +34,11 @@ void each_usable(Visit&& visit) {
   if (has_avx512()) visit(cpu_table_avx512());
   if (has_avx2()) visit(cpu_table_avx2());
 #endif
+#ifdef PTN_ARM
+  visit(cpu_table_neon());  // every 64-bit ARM has it
+#else
   visit(cpu_table_baseline());
+#endif
 }
 
 std::atomic<const CpuTable*> chosen{nullptr};
@@ -46,6 +54,13 @@ const CpuTable& best() {
 const CpuTable& cpu_table() {
   const CpuTable* t = chosen.load(std::memory_order_acquire);
   return t ? *t : best();
+}
+
+bool cpu_bf16() {
+#if defined(PTN_X86) && !defined(PTN_EMULATE_BF16)
+  if (!__builtin_cpu_supports("avx512bf16")) return false;
+#endif
+  return cpu_table().bf16;
 }
 
 const char* cpu_usable() {

@@ -20,7 +20,12 @@
 namespace pantiny {
 
 const CpuTable& PTN_JOIN(cpu_table_, PTN_ISA)() {
-  static constexpr CpuTable kTable = {PTN_TEXT(PTN_ISA), head_segment, boundary_segment,
+#ifdef PTN_BF16
+  constexpr bool kBf16 = true;
+#else
+  constexpr bool kBf16 = false;
+#endif
+  static constexpr CpuTable kTable = {PTN_TEXT(PTN_ISA), kBf16, head_segment, boundary_segment,
                                       fusion_segment,    tail_segment, residual_row,
                                       correct_row,       round_row,    multiply_add};
   return kTable;

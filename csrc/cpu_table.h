@@ -12,6 +12,7 @@ namespace pantiny {
 
 struct CpuTable {
   const char* name;
+  bool bf16;  // compiled in; the processor may still lack it
   SegmentFn* head;
   SegmentFn* boundary;
   SegmentFn* fusion;
@@ -24,6 +25,7 @@ struct CpuTable {
 
 const CpuTable& cpu_table();        // the one in use
 const char* cpu_usable();           // names, best first
+bool cpu_bf16();                    // products in bfloat16 run with the one in use
 bool cpu_choose(const char* name);  // false: unknown or unusable here
 
 }  // namespace pantiny

@@ -222,7 +222,8 @@ ptn_arch make_arch(int bands, int channels, int heads, int encoder_blocks, int b
 ptn_scene make_scene(std::pair<int64_t, int64_t> shape, std::pair<int64_t, int64_t> ms_shape,
                      std::pair<double, double> scale, std::pair<double, double> offset,
                      double dn_per_unit, int consistency, const std::vector<double>& gains,
-                     int threads, bool keep, std::pair<int64_t, int64_t> tile, int64_t band_rows) {
+                     int threads, bool keep, bool bf16, std::pair<int64_t, int64_t> tile,
+                     int64_t band_rows) {
   ptn_scene s{};
   s.height = shape.first;
   s.width = shape.second;
@@ -237,6 +238,7 @@ ptn_scene make_scene(std::pair<int64_t, int64_t> shape, std::pair<int64_t, int64
   for (size_t i = 0; i < gains.size() && i < PTN_MAX_BANDS; ++i) s.gains[i] = gains[i];
   s.threads = threads;
   s.storage = keep ? PTN_KEEP : PTN_RECOMPUTE;
+  s.precision = bf16 ? PTN_BF16 : PTN_FP32;
   s.tile_rows = tile.first;
   s.tile_cols = tile.second;
   s.band_rows = band_rows;
@@ -251,6 +253,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("abi_version", &ptn_abi_version);
   m.def("isa", &ptn_isa);
   m.def("isa_usable", &ptn_isa_usable);
+  m.def("bf16_usable", [] { return ptn_bf16_usable() != 0; });
   m.def("isa_choose", [](const std::string& name) { check(ptn_isa_choose(name.c_str())); });
   m.def("peak_gflops", [](int threads) {
     double gflops = 0;
@@ -273,7 +276,7 @@ PYBIND11_MODULE(_core, m) {
   py::class_<ptn_scene>(m, "Scene")
       .def(py::init(&make_scene), py::kw_only(), py::arg("shape"), py::arg("ms_shape"),
            py::arg("scale"), py::arg("offset"), py::arg("dn_per_unit"), py::arg("consistency"),
-           py::arg("gains"), py::arg("threads"), py::arg("keep"), py::arg("tile"),
+           py::arg("gains"), py::arg("threads"), py::arg("keep"), py::arg("bf16"), py::arg("tile"),
            py::arg("band_rows"));
   py::class_<Model, std::shared_ptr<Model>>(m, "Model")
       .def(py::init<const ptn_arch&, const Tensors&>())

@@ -66,13 +66,13 @@ void lay_out(Arena& arena, const ptn_model& model, const ptn_scene& s, ptn_plan*
     p.pitch = feature_pitch(s.width);
     const int64_t row = channels * p.pitch;
     const int64_t tiles = tiles_down(s, std::max(band_rows, p.network_height));
-    p.features = arena.take<float>(s.height * row + kGuard);
-    p.borders = arena.take<float>(tiles * 2 * p.halo * row + kGuard);
+    p.features = arena.take<float>(s.height * row + 2 * kGuard);
+    p.borders = arena.take<float>(tiles * 2 * p.halo * row + 2 * kGuard);
     p.carry = arena.take<float>(p.halo * row + kGuard);
   } else {
     p.pitch = tile_pitch(s);
   }
-  const int64_t zeros = channels * p.pitch + kGuard;
+  const int64_t zeros = channels * p.pitch + 2 * kGuard;
   p.zero_row = arena.take<float>(zeros);
   p.consistency = take_consistency(arena, s, w.arch.bands, p.network_height);
   const size_t scratch =
@@ -249,7 +249,8 @@ bool scene_supported(const ptn_model& model, const ptn_scene& s) {
     gains = gains && s.gains[k] > 0.001 && s.gains[k] < 0.999;
   return sizes && tiles && grid && gains && s.threads >= 1 && s.threads <= 4096 &&
          s.consistency >= 0 && s.consistency <= kMaxSteps &&
-         (s.storage == PTN_KEEP || s.storage == PTN_RECOMPUTE);
+         (s.storage == PTN_KEEP || s.storage == PTN_RECOMPUTE) &&
+         (s.precision == PTN_FP32 || s.precision == PTN_BF16);
 }
 
 size_t plan_bytes(const ptn_model& model, const ptn_scene& scene) {

@@ -92,7 +92,7 @@ TileMemory take_tile(Arena& arena, const Weights& w, const ptn_scene& s) {
   t.totals = arena.take<double>(blocks * size * kMaxWidth);
   m.rows = arena.take<float*>(rows);
   if (s.storage == PTN_RECOMPUTE)
-    m.features = arena.take<float>(c * rows * tile_pitch(s) + kGuard);
+    m.features = arena.take<float>(c * rows * tile_pitch(s) + 2 * kGuard);
   return m;
 }
 
@@ -179,6 +179,7 @@ void run_tile(const TileTask& task, double* partials, int64_t partials_pitch) {
   a.x0 = task.x0;
   a.x1 = task.x1;
   a.strip = static_cast<int>(std::min<int64_t>(kStrip, round_up(tile_columns(s), PTN_BLOCK)));
+  a.bf16 = s.precision == PTN_BF16;
   a.rows = m.rows;
   a.rows_first = task.y0 - halo - 1;
   a.plane = p.pitch;

@@ -97,6 +97,7 @@ struct SegmentArgs {
   int64_t y0, y1, x0, x1;
   int margin;
   int strip;  // columns, a multiple of PTN_BLOCK
+  bool bf16;  // operands of the products rounded to bfloat16
   // rows[y - rows_first]: channel 0 of scene column 0; channels `plane` apart, kGuard floats
   // around the tile's columns may be touched. Updated in place. Rows outside the scene are
   // zero and not written.

@@ -81,6 +81,8 @@ class Settings:
         Keep valid pixels away from ``fill``.
     cache : int
         Bytes that the source's and sink's library may hold.
+    precision : str
+        ``fp32`` or ``bf16`` (see :func:`check_precision`).
     """
 
     scale: tuple[float, float]
@@ -95,6 +97,7 @@ class Settings:
     fill: float
     reserve: bool
     cache: int = 0
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,7 @@ def _scene(
         gains=gains,
         threads=layout.threads,
         keep=layout.keep,
+        bf16=s.precision == "bf16",
         tile=layout.tile,
         band_rows=layout.band_rows,
     )
@@ -376,6 +380,28 @@ def check_backend(backend: str) -> str:
         f"backend: {backend!r} is {reason}; usable: cpu ({core().isa_usable()}), reference; "
         "use backend='auto'"
     )
+
+
+def check_precision(precision: str) -> str:
+    """``fp32``, or ``bf16``: operands of the products in bfloat16, sums and all else fp32.
+
+    Raises
+    ------
+    OptionError
+        For one that is unknown.
+    BackendError
+        For ``bf16`` on a processor without bfloat16 products.
+    """
+    if precision not in ("fp32", "bf16"):
+        raise OptionError(
+            f"precision: got {precision!r}; need 'fp32' or 'bf16'; leave it out for 'fp32'"
+        )
+    if precision == "bf16" and not core().bf16_usable():
+        raise BackendError(
+            "precision: 'bf16' needs a processor with AVX512-BF16 and the instruction set "
+            f"avx512; in use here: {core().isa()}; use precision='fp32'"
+        )
+    return precision
 
 
 def check_tile(tile: int | None) -> int | None:

@@ -50,6 +50,11 @@ typedef enum ptn_storage {
   PTN_RECOMPUTE = 1 /* recompute them from the input in every pass: 3 times the work, no storage */
 } ptn_storage;
 
+typedef enum ptn_precision {
+  PTN_FP32 = 0,
+  PTN_BF16 = 1 /* operands of the 1x1 and 3x3 products in bfloat16, sums and all else fp32 */
+} ptn_precision;
+
 /* Sizes of the network. */
 typedef struct ptn_arch {
   int32_t bands;          /* K, 1..PTN_MAX_BANDS */
@@ -84,6 +89,7 @@ typedef struct ptn_scene {
   double gains[PTN_MAX_BANDS];  /* MTF gain per band at MS Nyquist, in (0.001, 0.999) */
   int32_t threads;              /* 1..4096 */
   int32_t storage;              /* ptn_storage */
+  int32_t precision;            /* ptn_precision; PTN_BF16 only where ptn_bf16_usable() */
   int64_t tile_rows, tile_cols; /* multiples of PTN_BLOCK, at most 2^20 */
   int64_t band_rows;            /* largest band, a multiple of PTN_BLOCK */
 } ptn_scene;
@@ -133,6 +139,8 @@ const char* ptn_isa_usable(void);
 const char* ptn_isa(void);
 /* Choose by name; null or "" or "auto": the best. Not while a plan runs. */
 ptn_status ptn_isa_choose(const char* name);
+/* Whether the instruction set in use has bfloat16 products here. */
+int ptn_bf16_usable(void);
 
 /* What the machine can do with so many threads, for judging a timing; takes about 0.1 s.
  * fp32 multiply-adds with the instruction set in use, GFLOP/s, two FLOPs each; bytes read and

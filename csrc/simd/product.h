@@ -24,7 +24,16 @@ struct Epilogue {
   bool accumulate = false;      // add to what is there
   bool relu = false;
   const float* mask = nullptr;  // 0 or 1 per column, at output column 0; null: all 1
+  bool bf16 = false;            // operands rounded to bfloat16
 };
+
+}  // namespace
+}  // namespace pantiny
+
+#include "csrc/simd/bf16.h"
+
+namespace pantiny {
+namespace {
 
 template <int Taps, int R, int N>
 inline void accumulate(const float* p, int64_t stride, int channels, const float*& w, int outputs,
@@ -111,6 +120,9 @@ inline void product_columns(const Inputs& in, const float* w, int outputs, const
 template <int Taps>
 void product(const Inputs& in, const float* w, int outputs, const Epilogue& e, float* y,
              int64_t stride, int width) {
+#ifdef PTN_BF16
+  if (e.bf16) return product_bf16<Taps>(in, w, outputs, e, y, stride, width);
+#endif
   int left = width / kWidth, j = 0;
   while (left > 0) {
     // what is left over is shared out: 4 vectors in blocks of 3 are 2 + 2, not 3 + 1

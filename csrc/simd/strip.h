@@ -30,6 +30,13 @@ struct Strip {
   const float* mask(int64_t y, int n) const {
     return full[y & (kMaskRows - 1)] ? nullptr : mask_row_of(y) + n;
   }
+  // What ends a product on row y with lead n.
+  Epilogue masked(int64_t y, int n) const {
+    Epilogue e;
+    e.mask = mask(y, n);
+    e.bf16 = a.bf16;
+    return e;
+  }
   float* mask_row_of(int64_t y) const {
     return scratch().mask + (y & (kMaskRows - 1)) * scratch().pitch;
   }
@@ -106,9 +113,8 @@ inline void norm_features(const Strip& s, int64_t y, int n) {
 inline void norm_to_ring(const Strip& s, int64_t y, int n, const float* w, const float* bias,
                          const Ring& ring) {
   norm_features(s, y, n);
-  Epilogue e;
+  Epilogue e = s.masked(y, n);
   e.bias = bias;
-  e.mask = s.mask(y, n);
   product<1>(one_row(s.scratch().norm, s.channels(), s.scratch().pitch), w, ring.channels, e,
              ring.row(y), ring.stride(), s.width);
   s.join(ring, y, s.top());

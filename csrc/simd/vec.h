@@ -16,7 +16,7 @@
 #elif defined(__AVX512F__)
 #define PTN_WIDTH 16
 #define PTN_OUTPUTS 7
-#define PTN_VECTORS 4
+#define PTN_VECTORS 3
 #elif defined(__AVX2__)
 #define PTN_WIDTH 8
 #define PTN_OUTPUTS 4

@@ -34,9 +34,8 @@ inline void apply_attention(const Strip& s, int64_t y, int n, int margin) {
       s.clear(m.ffn, row);
       continue;
     }
-    Epilogue add;
+    Epilogue add = s.masked(row, n);
     add.accumulate = true;
-    add.mask = s.mask(row, n);
     product<1>(one_row(m.pair + (row - y) * channels * m.pitch, channels, m.pitch), s.a.matrix,
                channels, add, s.features(row, n), s.a.plane, s.width);
     norm_to_ring(s, row, n, b.ffn, b.ffn_bias, m.ffn);
@@ -64,9 +63,8 @@ inline void finish_block(const Strip& s, int64_t y, int n, int margin) {
   gate_pair(s, m.ffn, y, gates, s.a.block->ffn_dw);
   for (int64_t row = y; row < y + 2; ++row) {
     if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
-    Epilogue add;
+    Epilogue add = s.masked(row, n);
     add.accumulate = true;
-    add.mask = s.mask(row, n);
     product<1>(one_row(m.gates + (row - y) * gates * m.pitch, gates, m.pitch), s.a.block->ffn_out,
                s.channels(), add, s.features(row, n), s.a.plane, s.width);
   }

@@ -52,9 +52,8 @@ inline void first_convolution(const Strip& s, int64_t y, int n, int margin) {
     }
     Inputs in = features_around(s, row, n);
     for (int i = 0; i < 3; ++i) in.extra[i] = m.pan.row(row - 1 + i) - 1;
-    Epilogue e;
+    Epilogue e = s.masked(row, n);
     e.relu = true;
-    e.mask = s.mask(row, n);
     product<3>(in, s.a.weights->fuse1, s.channels(), e, m.between.row(row), m.between.stride(),
                s.width);
     s.join(m.between, row, s.top());
@@ -66,8 +65,7 @@ inline void second_convolution(const Strip& s, int64_t y, int n, int margin) {
   const Ring& between = s.scratch().between;
   for (int64_t row = y; row < y + 2; ++row) {
     if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
-    Epilogue e;
-    e.mask = s.mask(row, n);
+    const Epilogue e = s.masked(row, n);
     product<3>(three_rows(between, row), s.a.weights->fuse2, s.channels(), e, s.features(row, n),
                s.a.plane, s.width);
   }
@@ -102,8 +100,7 @@ inline void fuse_conv1x1(const SegmentArgs& a) {
     finish_block(s, y - 2, 1, a.margin);
     for (int64_t row = y - 2; row < y; ++row) {
       if (!s.wanted(row, a.margin) || !s.in_scene(row)) continue;
-      Epilogue e;
-      e.mask = s.mask(row, 1);
+      const Epilogue e = s.masked(row, 1);
       product<1>(features_and_pan(s, row, 1), a.weights->fuse1, s.channels(), e, m.pair, m.pitch,
                  s.width);
       for (int c = 0; c < s.channels(); ++c)
@@ -124,8 +121,7 @@ inline void start_gate(const Strip& s, int64_t y, int n, int margin) {
       s.clear(ring, row);
       continue;
     }
-    Epilogue e;
-    e.mask = s.mask(row, n);
+    const Epilogue e = s.masked(row, n);
     product<1>(features_and_pan(s, row, n), s.a.weights->gate, ring.channels, e, ring.row(row),
                ring.stride(), s.width);
     s.join(ring, row, s.top());
@@ -139,8 +135,7 @@ inline void finish_gate(const Strip& s, int64_t y, int n, int margin) {
   gate_pair(s, m.between, y, channels, s.a.weights->gate_dw);
   for (int64_t row = y; row < y + 2; ++row) {
     if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
-    Epilogue e;
-    e.mask = s.mask(row, n);
+    const Epilogue e = s.masked(row, n);
     product<1>(one_row(m.gates + (row - y) * channels * m.pitch, channels, m.pitch),
                s.a.weights->gate_out, channels, e, s.features(row, n), s.a.plane, s.width);
   }

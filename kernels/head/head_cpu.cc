@@ -39,8 +39,7 @@ void head_segment(const SegmentArgs& a) {
     upsample_pair(s, y, 2, a.margin + 1);
     for (int64_t row = y - 1; row < y + 1; ++row) {
       if (!s.wanted(row, a.margin) || !s.in_scene(row)) continue;
-      Epilogue e;
-      e.mask = s.mask(row, 1);
+      const Epilogue e = s.masked(row, 1);
       product<3>(three_rows(s.scratch().ms, row), a.weights->head, s.channels(), e,
                  s.features(row, 1), a.plane, s.width);
     }

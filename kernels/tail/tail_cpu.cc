@@ -23,8 +23,7 @@ inline void refine(const Strip& s, int64_t y) {
       s.clear(between, row);
       continue;
     }
-    Epilogue e;
-    e.mask = s.mask(row, 1);
+    const Epilogue e = s.masked(row, 1);
     product<3>(features_around(s, row, 1), s.a.weights->refine, s.channels(), e, between.row(row),
                between.stride(), s.width);
     s.join(between, row, s.top());
@@ -40,9 +39,8 @@ inline void finish_tile(const Strip& s, int64_t y) {
   for (int64_t row = y; row < y + 2; ++row) {
     if (!s.wanted(row, 0) || count <= 0) continue;
     upsample_strip(s, row, 0, m.fused, m.pitch);
-    Epilogue add;
+    Epilogue add = s.masked(row, 0);
     add.accumulate = true;
-    add.mask = s.mask(row, 0);
     product<3>(three_rows(tail_ring(s), row), a.weights->output, bands, add, m.fused, m.pitch,
                s.width);
     for (int k = 0; k < bands; ++k)
