@@ -16,6 +16,10 @@ const CpuTable& cpu_table_avx2();
 const CpuTable& cpu_table_avx512();
 #endif
 
+#ifdef PTN_TEST_WIDE
+const CpuTable& cpu_table_wide();
+#endif
+
 namespace {
 
 #ifdef PTN_X86
@@ -39,6 +43,9 @@ void each_usable(Visit&& visit) {
 #else
   visit(cpu_table_baseline());
 #endif
+#ifdef PTN_TEST_WIDE
+  if (has_avx2()) visit(cpu_table_wide());
+#endif
 }
 
 std::atomic<const CpuTable*> chosen{nullptr};
@@ -57,10 +64,12 @@ const CpuTable& cpu_table() {
 }
 
 bool cpu_bf16() {
-#if defined(PTN_X86) && !defined(PTN_EMULATE_BF16)
-  if (!__builtin_cpu_supports("avx512bf16")) return false;
+  const CpuTable& table = cpu_table();
+#ifdef PTN_X86
+  if (&table == &cpu_table_avx512() && !table.bf16_emulated)
+    return __builtin_cpu_supports("avx512bf16") != 0;
 #endif
-  return cpu_table().bf16;
+  return table.bf16;
 }
 
 const char* cpu_usable() {

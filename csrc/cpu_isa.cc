@@ -25,7 +25,12 @@ const CpuTable& PTN_JOIN(cpu_table_, PTN_ISA)() {
 #else
   constexpr bool kBf16 = false;
 #endif
-  static constexpr CpuTable kTable = {PTN_TEXT(PTN_ISA), kBf16, head_segment, boundary_segment,
+#ifdef PTN_EMULATE_BF16
+  constexpr bool kEmulated = true;
+#else
+  constexpr bool kEmulated = false;
+#endif
+  static constexpr CpuTable kTable = {PTN_TEXT(PTN_ISA), kBf16, kEmulated, head_segment, boundary_segment,
                                       fusion_segment,    tail_segment, residual_row,
                                       correct_row,       round_row,    multiply_add};
   return kTable;

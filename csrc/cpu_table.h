@@ -12,7 +12,8 @@ namespace pantiny {
 
 struct CpuTable {
   const char* name;
-  bool bf16;  // compiled in; the processor may still lack it
+  bool bf16;           // compiled in; the processor may still lack it
+  bool bf16_emulated;  // runs anywhere
   SegmentFn* head;
   SegmentFn* boundary;
   SegmentFn* fusion;

@@ -253,6 +253,11 @@ PYBIND11_MODULE(_core, m) {
   m.def("abi_version", &ptn_abi_version);
   m.def("isa", &ptn_isa);
   m.def("isa_usable", &ptn_isa_usable);
+#ifdef PTN_EMULATE_BF16
+  m.attr("BF16_EMULATED") = true;
+#else
+  m.attr("BF16_EMULATED") = false;
+#endif
   m.def("bf16_usable", [] { return ptn_bf16_usable() != 0; });
   m.def("isa_choose", [](const std::string& name) { check(ptn_isa_choose(name.c_str())); });
   m.def("peak_gflops", [](int threads) {
@@ -276,7 +281,7 @@ PYBIND11_MODULE(_core, m) {
   py::class_<ptn_scene>(m, "Scene")
       .def(py::init(&make_scene), py::kw_only(), py::arg("shape"), py::arg("ms_shape"),
            py::arg("scale"), py::arg("offset"), py::arg("dn_per_unit"), py::arg("consistency"),
-           py::arg("gains"), py::arg("threads"), py::arg("keep"), py::arg("bf16"), py::arg("tile"),
+           py::arg("gains"), py::arg("threads"), py::arg("keep"), py::arg("bf16") = false, py::arg("tile"),
            py::arg("band_rows"));
   py::class_<Model, std::shared_ptr<Model>>(m, "Model")
       .def(py::init<const ptn_arch&, const Tensors&>())

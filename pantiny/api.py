@@ -10,8 +10,8 @@ import numpy as np
 
 from .arrays import as_array, check_pair, returner
 from .bands import band_groups, parse_bands
-from .engine import Settings, check_backend, check_tile, choose_layout, run
-from .errors import DtypeError, OptionError, RatioError, ShapeError
+from .engine import Settings, check_backend, check_precision, check_tile, choose_layout, run
+from .errors import BackendError, DtypeError, OptionError, RatioError, ShapeError
 from .options import check_consistency, fill_value, radiometry
 from .pair import ArraySink, ArraySource, Mask
 from .progress import progress_to
@@ -39,6 +39,7 @@ def fuse(
     ratio: int | None = None,
     consistency: int | None = None,
     backend: str = "auto",
+    precision: str = "fp32",
     threads: int | None = None,
     memory: int | str | None = None,
     tile: int | None = None,
@@ -80,6 +81,9 @@ def fuse(
         network as published; default: what the model's file says.
     backend : {"auto", "cpu", "reference"}
         The compiled core, or numpy in float64 (slow; for checks).
+    precision : {"fp32", "bf16"}
+        ``bf16`` rounds the operands of the network's 1x1 and 3x3 products to bfloat16, sums
+        and everything else stay float32: less exact, and only on processors with AVX512-BF16.
     threads : int, optional
         Default: every core this process may use.
     memory : int or str, optional
@@ -118,6 +122,12 @@ def fuse(
     """
     network = load_model(model)
     kind = check_backend(backend)
+    exactness = check_precision(precision)
+    if kind == "reference" and exactness != "fp32":
+        raise BackendError(
+            f"precision: {precision!r} with backend 'reference', which computes in float64; "
+            "use backend='cpu'"
+        )
     masked_ms = ms
     give_back = returner(ms)
     ms_array, pan_array = as_array(ms, "ms"), as_array(pan, "pan")
@@ -147,6 +157,7 @@ def fuse(
         high=rad.high,
         fill=fill,
         reserve=reserve,
+        precision=exactness,
     )
     with progress_to(progress, "fuse") as tell:
         for i in range(count):

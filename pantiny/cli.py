@@ -92,6 +92,13 @@ def _creation(_: Any, __: Any, values: tuple[str, ...]) -> dict[str, str]:
     help="What to do where the two do not cover the same ground.",
 )
 @click.option("--consistency", type=int, help="Back-projection steps, 0 to 8.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="bf16: products in bfloat16, on processors that have them.",
+)
 @click.option("-j", "--threads", type=int, help="Default: every usable core.")
 @click.option(
     "--memory", default="1GiB", show_default=True, help="Bound on the whole process, e.g. 96MiB."

@@ -244,7 +244,7 @@ def choose_layout(source: Source, sink_dtype: np.dtype, model: Model, s: Setting
         sides = [min(side, -(-max(height, width) // block) * block)]
     candidates = []
     for keep in (True, False):
-        for side in sides:
+        for side in sides[1:] if keep and s.tile is None else sides:
             # a few tiles for every thread, lest one waits for the other; where features are
             # kept tiles are as wide as the scene, and rows are all there is to share out
             per_row = 1 if keep else -(-width // side)

@@ -27,6 +27,8 @@ def lines() -> Iterator[str]:
     try:
         c = core()
         yield f"backend cpu: usable, instruction set {c.isa()} (usable here: {c.isa_usable()})"
+        bf16 = "usable" if c.bf16_usable() else "not usable: needs AVX512-BF16 and avx512"
+        yield f"precision fp32: usable; bf16: {bf16}"
     except PanTinyError as error:
         yield f"backend cpu: not usable: {error}"
     yield "backend reference: usable (numpy, float64, slow)"

@@ -16,7 +16,7 @@ from rasterio.errors import RasterioError
 
 from . import __version__
 from .bands import band_groups, canonical_band, default_names, parse_bands
-from .engine import Settings, check_backend, check_tile, choose_layout, run
+from .engine import Settings, check_backend, check_precision, check_tile, choose_layout, run
 from .errors import BackendError, OptionError, SceneReadError, SceneWriteError
 from .grid import Pairing, check_extent, pair_grids
 from .options import Radiometry, check_consistency, fill_value, radiometry
@@ -53,6 +53,7 @@ def fuse_files(
     extent: str = "intersection",
     consistency: int | None = None,
     backend: str = "auto",
+    precision: str = "fp32",
     threads: int | None = None,
     memory: int | str | None = None,
     tile: int | None = None,
@@ -76,7 +77,7 @@ def fuse_files(
         both geotransforms, with the exact sub-pixel phase.
     out : path
         GeoTIFF on PAN's lattice with MS's dtype and band descriptions.
-    model, sensor, bits, bands, consistency, threads, tile, progress
+    model, sensor, bits, bands, consistency, precision, threads, tile, progress
         As in ``pantiny.fuse``. Band names default to the files' descriptions where all are
         known names.
     nodata : float, optional
@@ -112,6 +113,7 @@ def fuse_files(
         raise BackendError(
             f"backend: {backend!r} does not stream; usable for files: cpu; use 'auto'"
         )
+    exactness = check_precision(precision)
     several: Any = ms if isinstance(ms, Iterable) and not isinstance(ms, (str, bytes)) else [ms]
     ms_paths = [check_path(p, "ms") for p in several]
     if not ms_paths:
@@ -152,6 +154,7 @@ def fuse_files(
             fill=fill,
             reserve=reserve,
             cache=cache + 2 * block_row_bytes(pair, block) + _OVERHEAD,
+            precision=exactness,
         )
         layout = choose_layout(pair, pair.ms_dtype, network, settings)
         log.info(
@@ -168,7 +171,7 @@ def fuse_files(
             return target
         profile = output_profile(pair, pan_file, pairing, declared, block, chosen)
         labels = [d or n for d, n in zip(descriptions, names or [None] * pair.bands)]
-        tags = _tags(network, known, rad, steps, scales, command)
+        tags = _tags(network, known, rad, steps, exactness, scales, command)
         with _writing(target, profile, overwrite) as sink:
             sink.describe(labels, tags)
             with progress_to(progress, target.name) as tell:
@@ -218,6 +221,7 @@ def _tags(
     sensor: Sensor | None,
     rad: Radiometry,
     steps: int,
+    precision: str,
     scales: list[float],
     command: str | None,
 ) -> dict[str, str]:
@@ -227,6 +231,7 @@ def _tags(
         "PANTINY_MODEL": network.name,
         "PANTINY_MODEL_SHA256": network.sha256,
         "PANTINY_CONSISTENCY": str(steps),
+        "PANTINY_PRECISION": precision,
         "PANTINY_DN_PER_UNIT": " ".join(f"{s:.9g}" for s in scales),
         "PANTINY_SENSOR": sensor.name if sensor else "unknown",
         "PANTINY_BITS": str(rad.bits) if rad.bits is not None else "not stated",

@@ -63,3 +63,4 @@ void test_output();
 void test_interface();
 void test_order();
 void test_determinism();
+void test_bf16();

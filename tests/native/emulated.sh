@@ -34,7 +34,7 @@ if command -v qemu-x86_64 >/dev/null && [ "$(uname -m)" = x86_64 ]; then
   build_tests "$build/x86_64"
   run "x86-64, Core 2 Duo" baseline "$build/x86_64" qemu-x86_64 -cpu core2duo
   run "x86-64, Nehalem" baseline "$build/x86_64" qemu-x86_64 -cpu Nehalem
-  run "x86-64, Haswell" "avx2 baseline" "$build/x86_64" \
+  run "x86-64, Haswell" "avx2 baseline wide" "$build/x86_64" \
     qemu-x86_64 -cpu Haswell,-hle,-rtm,-pcid,-invpcid,-x2apic,-tsc-deadline
 else
   echo "x86-64: skipped, needs qemu-x86_64 on an x86-64 machine"
@@ -43,7 +43,7 @@ fi
 if command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-g++ >/dev/null; then
   build_tests "$build/aarch64" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
     -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++
-  run "aarch64" baseline "$build/aarch64" qemu-aarch64 -L /usr/aarch64-linux-gnu
+  run "aarch64" neon "$build/aarch64" qemu-aarch64 -L /usr/aarch64-linux-gnu
 else
   echo "aarch64: skipped, needs qemu-aarch64 and aarch64-linux-gnu-g++"
 fi
