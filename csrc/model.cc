@@ -61,6 +61,21 @@ void pack_3x3(const float* w, int inputs, int outputs, float* out) {
           out[((dy * inputs + k) * 3 + dx) * outputs + o] = w[((o * inputs + k) * 3 + dy) * 3 + dx];
 }
 
+// [outputs][inputs][3][3] -> [4][inputs][3][outputs]: the rows of a kernel combined for two output
+// rows at a time
+void pack_folded(const float* w, int inputs, int outputs, float* out) {
+  const int64_t next = static_cast<int64_t>(inputs) * 3 * outputs;
+  for (int o = 0; o < outputs; ++o)
+    for (int k = 0; k < inputs; ++k)
+      for (int dx = 0; dx < 3; ++dx) {
+        const float* g = w + (o * inputs + k) * 9 + dx;
+        const double g0 = g[0], g1 = g[3], g2 = g[6];
+        const double combined[4] = {g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2};
+        for (int i = 0; i < 4; ++i)
+          out[i * next + (k * 3 + dx) * outputs + o] = static_cast<float>(combined[i]);
+      }
+}
+
 // [outputs][inputs] -> [inputs][outputs]
 void transpose(const float* w, int inputs, int outputs, float* out) {
   for (int o = 0; o < outputs; ++o)
@@ -122,14 +137,20 @@ void fill_fusion(Arena& arena, const ptn_arch& a, Tensors* tensors, Weights* w) 
   if (a.fusion == PTN_FUSION_ENHANCED_CONV) {
     auto* fuse1 = arena.take<float>((channels + 1) * 9 * channels);
     auto* fuse2 = arena.take<float>(channels * 9 * channels);
+    auto* fuse1_folded = arena.take<float>((channels + 1) * 12 * channels);
+    auto* fuse2_folded = arena.take<float>(channels * 12 * channels);
     if (!tensors) return;
     const float* w1 = tensors->get("fusion", ".conv1.weight", channels * (channels + 1) * 9);
     const float* w2 = tensors->get("fusion", ".conv2.weight", channels * channels * 9);
     if (!tensors->ok()) return;
     pack_3x3(w1, channels + 1, channels, fuse1);
     pack_3x3(w2, channels, channels, fuse2);
+    pack_folded(w1, channels + 1, channels, fuse1_folded);
+    pack_folded(w2, channels, channels, fuse2_folded);
     w->fuse1 = fuse1;
     w->fuse2 = fuse2;
+    w->fuse1_folded = fuse1_folded;
+    w->fuse2_folded = fuse2_folded;
     return;
   }
   if (a.fusion == PTN_FUSION_CONV1X1) {
@@ -168,6 +189,7 @@ void lay_out(Arena& arena, const ptn_arch& a, Tensors* tensors, ptn_model** out)
   auto* head = arena.take<float>(a.bands * 9 * channels);
   auto* refine = arena.take<float>(channels * 9 * channels);
   auto* output = arena.take<float>(channels * 9 * a.bands);
+  auto* refine_folded = arena.take<float>(channels * 12 * channels);
   for (int i = 0; i < w.blocks_total(); ++i) {
     char prefix[32];
     const bool body = i >= a.encoder_blocks;
@@ -185,7 +207,9 @@ void lay_out(Arena& arena, const ptn_arch& a, Tensors* tensors, ptn_model** out)
   pack_3x3(w_refine, channels, channels, refine);
   pack_3x3(w_output, channels, a.bands, output);
   w.head = head;
+  pack_folded(w_refine, channels, channels, refine_folded);
   w.refine = refine;
+  w.refine_folded = refine_folded;
   w.output = output;
   model->weights = w;
   *out = model;

@@ -85,6 +85,7 @@ TileMemory take_tile(Arena& arena, const Weights& w, const ptn_scene& s) {
   t.other = arena.take<float>(2 * pitch);
   t.qk_pair = arena.take<float>(4 * c / w.arch.heads * pitch);
   t.fused = arena.take<float>(k * pitch);
+  t.folded = arena.take<float>(4 * (c + 1) * pitch);
   t.mixed = arena.take<float>(pitch + 8);
   t.mask = arena.take<float>(kMaskRows * pitch);
   const int64_t blocks = strip / PTN_BLOCK;

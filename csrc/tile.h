@@ -38,6 +38,8 @@ struct Weights {
   const float *fuse1, *fuse2;  // enhanced_conv: [3][C+1][3][C], [3][C][3][C]; conv1x1: [C+1][C]
   const float *gate, *gate_dw, *gate_out;  // gated_conv: [C+1][2C], [2C][9], [C][C]
   const float *refine, *output;            // [3][C][3][C], [3][C][3][K]
+  // [4][inputs][3][C], for two rows at a time: g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2
+  const float *fuse1_folded, *fuse2_folded, *refine_folded;
 
   int blocks_total() const { return arch.encoder_blocks + arch.body_blocks; }
   // One partial sum: gram [heads][c][c], |q|^2 [C], |k|^2 [C].
@@ -68,6 +70,7 @@ struct Scratch {
   float* other;                       // [2]
   float* qk_pair;                     // [2][2C / heads]
   float *fused, *mixed;               // [K], MS samples
+  float* folded;                      // [4][C + 1]: combinations of rows
   float* mask;                        // [kMaskRows]
   float* sums;                        // [blocks of a strip][statistics][vector]
   double* totals;                     // the same

@@ -8,13 +8,14 @@
 namespace pantiny {
 namespace {
 
-// Where a product reads: `rows` row pointers (1 for 1x1, 3 for 3x3) at output column 0,
-// `channels` channels from each, `stride` floats apart; then, if extra[0] is set, one more
-// channel. Weights are [row][channel][dx][output].
+// Where a product reads: `rows` row pointers at output column 0, `channels` channels from each,
+// `stride` floats apart; then, if extra[0] is set, one more channel. Weights are
+// [row][channel][dx][output].
 struct Inputs {
   const float* row[3];
   int channels;
   int64_t stride;
+  int rows;
   const float* extra[3] = {nullptr, nullptr, nullptr};
 };
 
@@ -68,7 +69,7 @@ inline void product_block(const Inputs& in, const float* w, int outputs, const E
 #pragma GCC unroll 8
       for (int v = 0; v < N; ++v) a[i][v] = bias ? splat(bias[i]) : Vec{};
   }
-  for (int r = 0; r < Taps; ++r) {
+  for (int r = 0; r < in.rows; ++r) {
     accumulate<Taps>(in.row[r] + j, in.stride, in.channels, w, outputs, a);
     if (in.extra[0]) accumulate<Taps>(in.extra[r] + j, 0, 1, w, outputs, a);
   }
@@ -121,7 +122,7 @@ template <int Taps>
 void product(const Inputs& in, const float* w, int outputs, const Epilogue& e, float* y,
              int64_t stride, int width) {
 #ifdef PTN_BF16
-  if (e.bf16) return product_bf16<Taps>(in, w, outputs, e, y, stride, width);
+  if (e.bf16 && in.rows == Taps) return product_bf16<Taps>(in, w, outputs, e, y, stride, width);
 #endif
   int left = width / kWidth, j = 0;
   while (left > 0) {

@@ -59,10 +59,10 @@ struct Strip {
   }
 
   // Row y of a ring is complete: join it to the strip on the left, leave its end for the
-  // strip on the right. `top`: first row of the carry.
-  void join(const Ring& ring, int64_t y, int64_t top) const {
+  // strip on the right.
+  void join(const Ring& ring, int64_t y) const {
     float* p = ring.row(y);
-    float* carry = ring.carry + (y - top) * ring.channels * 2;
+    float* carry = ring.carry + (y - top()) * ring.channels * 2;
     const int64_t stride = ring.stride();
     for (int c = 0; c < ring.channels; ++c, p += stride, carry += 2) {
       if (skip)
@@ -83,14 +83,15 @@ struct Strip {
 };
 
 inline Inputs one_row(const float* p, int channels, int64_t stride) {
-  return {{p, p, p}, channels, stride};
+  return {{p, p, p}, channels, stride, 1};
 }
 
 // The three rows around row y of a ring, for a stage one column behind it.
 inline Inputs three_rows(const Ring& ring, int64_t y) {
   return {{ring.row(y - 1) - 1, ring.row(y) - 1, ring.row(y + 1) - 1},
           ring.channels,
-          ring.stride()};
+          ring.stride(),
+          3};
 }
 
 // Depthwise 3x3 of channel c on rows y and y + 1, a stage one column behind the ring, from
@@ -117,7 +118,86 @@ inline void norm_to_ring(const Strip& s, int64_t y, int n, const float* w, const
   e.bias = bias;
   product<1>(one_row(s.scratch().norm, s.channels(), s.scratch().pitch), w, ring.channels, e,
              ring.row(y), ring.stride(), s.width);
-  s.join(ring, y, s.top());
+  s.join(ring, y);
+}
+
+// Where a 3x3 on two neighbouring rows reads: the four rows around them at output column 0.
+struct PairInputs {
+  const float* row[4];
+  int channels;
+  int64_t stride;
+  const float* extra[4] = {nullptr, nullptr, nullptr, nullptr};
+
+  Inputs around(int r) const {
+    Inputs in{{row[r], row[r + 1], row[r + 2]}, channels, stride, 3};
+    for (int i = 0; i < 3; ++i) in.extra[i] = extra[r + i];
+    return in;
+  }
+};
+
+inline PairInputs ring_pair(const Ring& ring, int64_t y) {
+  PairInputs in{{}, ring.channels, ring.stride()};
+  for (int i = 0; i < 4; ++i) in.row[i] = ring.row(y - 1 + i) - 1;
+  return in;
+}
+
+// out [2][outputs] = 3x3 product on rows y and y + 1, masked, lead n. With rows d0..d3 and g0..g2
+// of the kernel, F(2, 3) along y takes four 1x3 products instead of six:
+//   m1 = (g0 + g1 + g2) / 2 (d1 + d2), m2 = (g0 - g1 + g2) / 2 (d2 - d1),
+//   row y: m1 + m2 + g0 (d0 - d2), row y + 1: m1 - m2 + g2 (d3 - d1).
+// What one row alone reads does not touch the other.
+inline void convolve_pair(const Strip& s, const PairInputs& in, const float* direct,
+                          const float* folded, int64_t y, int n, bool relu, float* out) {
+  const Scratch& m = s.scratch();
+  const int outputs = s.channels();
+  float* const rows[2] = {out, out + outputs * m.pitch};
+  Epilogue e[2] = {s.masked(y, n), s.masked(y + 1, n)};
+  e[0].relu = e[1].relu = relu;
+  if (s.a.bf16) {  // sums of rows would be rounded
+    for (int r = 0; r < 2; ++r)
+      product<3>(in.around(r), direct, outputs, e[r], rows[r], m.pitch, s.width);
+    return;
+  }
+  const int inputs = in.channels + (in.extra[0] ? 1 : 0);
+  float* t[4];
+  for (int i = 0; i < 4; ++i) t[i] = m.folded + i * inputs * m.pitch + kLead;
+  for (int k = 0; k < inputs; ++k) {
+    const bool own = k < in.channels;
+    const float* d[4];
+    for (int i = 0; i < 4; ++i) d[i] = own ? in.row[i] + k * in.stride : in.extra[i];
+    for (int j = -1; j < s.width + 1; j += kWidth) {
+      const Vec d0 = load(d[0] + j), d1 = load(d[1] + j), d2 = load(d[2] + j), d3 = load(d[3] + j);
+      const int64_t at = k * m.pitch + j;
+      store(t[0] + at, d0 - d2);
+      store(t[1] + at, d1 + d2);
+      store(t[2] + at, d2 - d1);
+      store(t[3] + at, d3 - d1);
+    }
+  }
+  const int64_t next = static_cast<int64_t>(inputs) * 3 * outputs;
+  auto one = [&](int i, const Epilogue& end, float* to) {
+    product<3>(one_row(t[i], inputs, m.pitch), folded + i * next, outputs, end, to, m.pitch,
+               s.width);
+  };
+  one(1, Epilogue{}, rows[0]);
+  one(2, Epilogue{}, rows[1]);
+  for (int o = 0; o < outputs; ++o)
+    for (int j = 0; j < s.width; j += kWidth) {
+      float *a = rows[0] + o * m.pitch + j, *b = rows[1] + o * m.pitch + j;
+      const Vec m1 = load(a), m2 = load(b);
+      store(a, m1 + m2);
+      store(b, m1 - m2);
+    }
+  e[0].accumulate = e[1].accumulate = true;
+  one(0, e[0], rows[0]);
+  one(3, e[1], rows[1]);
+}
+
+// Copy `count` channels of a row, `from` pitch to `to` stride.
+inline void copy_row(const float* from, int64_t pitch, int count, float* to, int64_t stride,
+                     int width) {
+  for (int c = 0; c < count; ++c)
+    std::memcpy(to + c * stride, from + c * pitch, static_cast<size_t>(width) * sizeof(float));
 }
 
 // Ask for the features of rows y and y + 1, which the first stage will read: the hardware does not

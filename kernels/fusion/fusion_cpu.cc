@@ -31,44 +31,55 @@ inline void pan_to_ring(const Strip& s, int64_t y, int n, int margin) {
       continue;
     }
     read_pan(s, row, n, pan.row(row));
-    s.join(pan, row, s.top());
+    s.join(pan, row);
   }
 }
 
-// The features around row y, for a stage of lead n. Columns that a 3x3 reads to the left
-// belong to the strip before and still hold what this stage needs.
-inline Inputs features_around(const Strip& s, int64_t y, int n) {
-  return {{s.features(y - 1, n), s.features(y, n), s.features(y + 1, n)}, s.channels(), s.a.plane};
+// The features around rows y and y + 1, for a stage of lead n. Columns that a 3x3 reads to the
+// left belong to the strip before and still hold what this stage needs.
+inline PairInputs features_pair(const Strip& s, int64_t y, int n) {
+  PairInputs in{{}, s.channels(), s.a.plane};
+  for (int i = 0; i < 4; ++i) in.row[i] = s.features(y - 1 + i, n);
+  return in;
+}
+
+// Rows y and y + 1 of `made` [2][C] into a ring, zero outside the scene, joined.
+inline void pair_to_ring(const Strip& s, const float* made, int64_t y, int margin,
+                         const Ring& ring) {
+  const int64_t pitch = s.scratch().pitch;
+  for (int r = 0; r < 2; ++r) {
+    if (!s.wanted(y + r, margin)) continue;
+    if (!s.in_scene(y + r)) {
+      s.clear(ring, y + r);
+      continue;
+    }
+    copy_row(made + r * ring.channels * pitch, pitch, ring.channels, ring.row(y + r),
+             ring.stride(), s.width);
+    s.join(ring, y + r);
+  }
 }
 
 // between = mask(relu(conv3x3([x, pan]))), lead n; pan is one column ahead.
 inline void first_convolution(const Strip& s, int64_t y, int n, int margin) {
+  if (!s.wanted(y, margin) && !s.wanted(y + 1, margin)) return;
   const Scratch& m = s.scratch();
-  for (int64_t row = y; row < y + 2; ++row) {
-    if (!s.wanted(row, margin)) continue;
-    if (!s.in_scene(row)) {
-      s.clear(m.between, row);
-      continue;
-    }
-    Inputs in = features_around(s, row, n);
-    for (int i = 0; i < 3; ++i) in.extra[i] = m.pan.row(row - 1 + i) - 1;
-    Epilogue e = s.masked(row, n);
-    e.relu = true;
-    product<3>(in, s.a.weights->fuse1, s.channels(), e, m.between.row(row), m.between.stride(),
-               s.width);
-    s.join(m.between, row, s.top());
-  }
+  const Weights& w = *s.a.weights;
+  PairInputs in = features_pair(s, y, n);
+  for (int i = 0; i < 4; ++i) in.extra[i] = m.pan.row(y - 1 + i) - 1;
+  convolve_pair(s, in, w.fuse1, w.fuse1_folded, y, n, true, m.pair);
+  pair_to_ring(s, m.pair, y, margin, m.between);
 }
 
 // x = mask(conv3x3(between)), lead n.
 inline void second_convolution(const Strip& s, int64_t y, int n, int margin) {
-  const Ring& between = s.scratch().between;
-  for (int64_t row = y; row < y + 2; ++row) {
-    if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
-    const Epilogue e = s.masked(row, n);
-    product<3>(three_rows(between, row), s.a.weights->fuse2, s.channels(), e, s.features(row, n),
+  if (!s.wanted(y, margin) && !s.wanted(y + 1, margin)) return;
+  const Scratch& m = s.scratch();
+  const Weights& w = *s.a.weights;
+  convolve_pair(s, ring_pair(m.between, y), w.fuse2, w.fuse2_folded, y, n, false, m.pair);
+  for (int r = 0; r < 2; ++r)
+    if (s.wanted(y + r, margin) && s.in_scene(y + r))
+      copy_row(m.pair + r * s.channels() * m.pitch, m.pitch, s.channels(), s.features(y + r, n),
                s.a.plane, s.width);
-  }
 }
 
 inline void fuse_enhanced(const SegmentArgs& a) {
@@ -103,9 +114,7 @@ inline void fuse_conv1x1(const SegmentArgs& a) {
       const Epilogue e = s.masked(row, 1);
       product<1>(features_and_pan(s, row, 1), a.weights->fuse1, s.channels(), e, m.pair, m.pitch,
                  s.width);
-      for (int c = 0; c < s.channels(); ++c)
-        std::memcpy(s.features(row, 1) + c * a.plane, m.pair + c * m.pitch,
-                    static_cast<size_t>(s.width) * sizeof(float));
+      copy_row(m.pair, m.pitch, s.channels(), s.features(row, 1), a.plane, s.width);
     }
     start_statistics(s, y - 2);
     gather_statistics(s, y - 3);
@@ -124,7 +133,7 @@ inline void start_gate(const Strip& s, int64_t y, int n, int margin) {
     const Epilogue e = s.masked(row, n);
     product<1>(features_and_pan(s, row, n), s.a.weights->gate, ring.channels, e, ring.row(row),
                ring.stride(), s.width);
-    s.join(ring, row, s.top());
+    s.join(ring, row);
   }
 }
 

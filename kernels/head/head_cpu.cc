@@ -30,7 +30,7 @@ inline void upsample_pair(const Strip& s, int64_t y, int n, int margin) {
       continue;
     }
     upsample_strip(s, row, n, ms.row(row), ms.stride());
-    s.join(ms, row, s.top());
+    s.join(ms, row);
   }
 }
 

@@ -16,18 +16,11 @@ inline Ring tail_ring(const Strip& s) {
 
 // between = mask(conv3x3(x)), lead 1.
 inline void refine(const Strip& s, int64_t y) {
-  const Ring between = tail_ring(s);
-  for (int64_t row = y; row < y + 2; ++row) {
-    if (!s.wanted(row, 1)) continue;
-    if (!s.in_scene(row)) {
-      s.clear(between, row);
-      continue;
-    }
-    const Epilogue e = s.masked(row, 1);
-    product<3>(features_around(s, row, 1), s.a.weights->refine, s.channels(), e, between.row(row),
-               between.stride(), s.width);
-    s.join(between, row, s.top());
-  }
+  if (!s.wanted(y, 1) && !s.wanted(y + 1, 1)) return;
+  const Weights& w = *s.a.weights;
+  float* const pair = s.scratch().pair;
+  convolve_pair(s, features_pair(s, y, 1), w.refine, w.refine_folded, y, 1, false, pair);
+  pair_to_ring(s, pair, y, 1, tail_ring(s));
 }
 
 // fused = mask(conv3x3(between) + ms_up).
