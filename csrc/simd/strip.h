@@ -232,8 +232,8 @@ inline void walk(const SegmentArgs& a, int lead, int lead_features, Run&& run) {
     int64_t y = first - ((first - lead) & 1);
     const int64_t stop = std::max(last, a.y1 + lead);
     for (; y < stop; y += 2) {
-      s.enter(y);
-      s.enter(y + 1);
+      // rows beyond what the stages need may not be there
+      for (int64_t row = std::max(y, first); row < std::min(y + 2, last); ++row) s.enter(row);
       run(s, y);
     }
     x = next;
