@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= demo
+BENCH ?= build/bench
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint native clean
+.PHONY: demo test lint native bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +30,13 @@ native:
 	  -DPANTINY_SANITIZE=address,undefined,float-cast-overflow
 	cmake --build build/native -j
 	ctest --test-dir build/native --output-on-failure
+
+# Every level against every baseline into BENCH/, then the page and the JSON of this machine.
+bench: $(BIN)/python
+	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
+	$(BIN)/pantiny bench --output $(BENCH) --overwrite
+	$(BIN)/python -m pantiny.benchmarks.report $(BENCH)/bench.json --results benchmarks/results \
+	  --markdown docs/benchmarks.md --plot docs/roofline.svg
 
 clean:
 	rm -rf build dist *.egg-info $(VENV) pantiny/_core*.so

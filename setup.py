@@ -9,8 +9,11 @@ from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent.resolve()
+MAPPED = {"pantiny.kernels": "kernels", "pantiny.benchmarks": "benchmarks"}
+SCRIPTS = {"pairs", "quality"}  # of benchmarks/: run from a checkout, not part of the package
 
 
 class CMakeBuild(build_ext):
@@ -37,15 +40,30 @@ class CMakeBuild(build_ext):
         subprocess.run(["cmake", "--build", str(work), "--target", "_core"], check=True)
 
 
+class BuildPy(build_py):
+    """Of ``benchmarks/``: leave the scripts out, take the schema along."""
+
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        found = super().find_package_modules(package, package_dir)
+        return [m for m in found if package != "pantiny.benchmarks" or m[1] not in SCRIPTS]
+
+    def find_data_files(self, package: str, src_dir: str) -> list[str]:
+        found: list[str] = super().find_data_files(package, src_dir)
+        own = [os.path.join(src_dir, "schema.json")] if package == "pantiny.benchmarks" else []
+        return [*found, *own]
+
+
 def packages() -> list[str]:
-    """``pantiny`` and, from ``kernels/``, ``pantiny.kernels``."""
-    ours = find_packages(include=["pantiny", "pantiny.*"], exclude=["pantiny.kernels*"])
-    return [*ours, "pantiny.kernels", *(f"pantiny.kernels.{p}" for p in find_packages("kernels"))]
+    """``pantiny`` and, from the top-level folders, ``pantiny.kernels`` and ``.benchmarks``."""
+    found = find_packages(include=["pantiny", "pantiny.*"], exclude=[f"{p}*" for p in MAPPED])
+    for package, folder in MAPPED.items():
+        found += [package, *(f"{package}.{p}" for p in find_packages(folder))]
+    return found
 
 
 setup(
     packages=packages(),
-    package_dir={"pantiny.kernels": "kernels"},
+    package_dir=MAPPED,
     ext_modules=[Extension("pantiny._core", [])],
-    cmdclass={"build_ext": CMakeBuild},
+    cmdclass={"build_ext": CMakeBuild, "build_py": BuildPy},
 )

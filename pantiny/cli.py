@@ -183,6 +183,65 @@ def demo_command(outdir: Path, quiet: bool, verbose: int, **options: Any) -> Non
     run_demo(outdir, echo=(lambda _: None) if quiet else click.echo, **options)
 
 
+def _numbers(_: Any, __: Any, value: str | None) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    try:
+        return tuple(float(v) for v in value.split(","))
+    except ValueError:
+        raise click.BadParameter("need numbers with commas between, for example 1,4,16") from None
+
+
+@main.command("bench")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default="pantiny-bench",
+    show_default=True,
+    help="Folder of the results.",
+)
+@click.option("--size", type=int, help="Side of the tile. Default: 1024, 256 with --quick.")
+@click.option("-j", "--threads", type=int, help="Default: every usable core.")
+@click.option(
+    "--level",
+    type=click.Choice(["op", "network", "files", "all"]),
+    default="all",
+    show_default=True,
+)
+@click.option("--quick", is_flag=True, help="Small and few: under a minute without baselines.")
+@click.option(
+    "--baselines/--no-baselines",
+    default=True,
+    show_default=True,
+    help="Time torch, torch.compile, ONNX Runtime, OpenVINO and gdal_pansharpen too.",
+)
+@click.option("--rounds", type=int, help="Samples per row. Default: 5, 3 with --quick.")
+@click.option(
+    "--scene", type=float, help="Mpx of the file to file runs. Default: 16, 0.25 with --quick."
+)
+@click.option(
+    "--growth",
+    callback=_numbers,
+    help="Mpx of the memory growth. Default: 1,4,16; 0.0625,0.25 with --quick.",
+)
+@click.option(
+    "--memory", default="3GiB", show_default=True, help="Budget of the file to file runs."
+)
+@click.option(
+    "--growth-memory", default="192MiB", show_default=True, help="Budget of the memory growth."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
+@_quiet
+@_verbose
+@reported
+def bench_command(output: Path, quiet: bool, verbose: int, **options: Any) -> None:
+    """Measure this machine: single passes, the network, file to file."""
+    _verbosity(quiet, verbose)
+    from .benchmarks.run import run_bench
+
+    log.info("wrote %s", run_bench(output, **options))
+
+
 @main.command("convert")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))

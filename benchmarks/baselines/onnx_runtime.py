@@ -1,0 +1,54 @@
+"""ONNX Runtime on the graph that torch exports, CPU provider, all optimisations on."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+from ..inputs import Tile
+from .common import TorchSubject, in_dn, network_inputs
+
+OPSET = 20  # has Gelu as one operator
+
+
+class OnnxRuntime(TorchSubject):
+    """One session per shape."""
+
+    def session(self, height: int, width: int) -> Any:
+        """Export for one shape and load."""
+        path = Path(self.job.folder) / f"network-{self.job.threads}-{height}x{width}.onnx"
+        example = (torch.zeros(1, 4, height, width), torch.zeros(1, 1, height, width))
+        torch.onnx.export(
+            self.net,
+            example,
+            str(path),
+            input_names=["ms_up", "pan"],
+            output_names=["fused"],
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.job.threads
+        options.inter_op_num_threads = 1
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+
+    @staticmethod
+    def feed(tile: Tile) -> dict[str, np.ndarray]:
+        return dict(zip(("ms_up", "pan"), network_inputs(tile)))
+
+    def result(self, tile: Tile) -> np.ndarray:
+        return in_dn(self.session(*tile.pan.shape).run(None, self.feed(tile))[0])
+
+    def prepare(self) -> None:
+        session = self.session(self.job.height, self.job.width)
+        for tile in self.tiles():
+            feed = self.feed(tile)
+            self.calls.append(partial(session.run, None, feed))
