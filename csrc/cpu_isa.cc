@@ -30,9 +30,9 @@ const CpuTable& PTN_JOIN(cpu_table_, PTN_ISA)() {
 #else
   constexpr bool kEmulated = false;
 #endif
-  static constexpr CpuTable kTable = {PTN_TEXT(PTN_ISA), kBf16, kEmulated, head_segment, boundary_segment,
-                                      fusion_segment,    tail_segment, residual_row,
-                                      correct_row,       round_row,    multiply_add};
+  static constexpr CpuTable kTable = {PTN_TEXT(PTN_ISA), kBf16,          kEmulated,    head_segment,
+                                      boundary_segment,  fusion_segment, tail_segment, residual_row,
+                                      correct_row,       round_row,      multiply_add};
   return kTable;
 }
 

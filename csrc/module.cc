@@ -281,8 +281,8 @@ PYBIND11_MODULE(_core, m) {
   py::class_<ptn_scene>(m, "Scene")
       .def(py::init(&make_scene), py::kw_only(), py::arg("shape"), py::arg("ms_shape"),
            py::arg("scale"), py::arg("offset"), py::arg("dn_per_unit"), py::arg("consistency"),
-           py::arg("gains"), py::arg("threads"), py::arg("keep"), py::arg("bf16") = false, py::arg("tile"),
-           py::arg("band_rows"));
+           py::arg("gains"), py::arg("threads"), py::arg("keep"), py::arg("bf16") = false,
+           py::arg("tile"), py::arg("band_rows"));
   py::class_<Model, std::shared_ptr<Model>>(m, "Model")
       .def(py::init<const ptn_arch&, const Tensors&>())
       .def_property_readonly("passes", &Model::passes)

@@ -54,8 +54,7 @@ void lay_out(Arena& arena, const ptn_model& model, const ptn_scene& s, ptn_plan*
   const int64_t channels = w.arch.channels;
   const int64_t band_rows = std::min(s.band_rows, round_up(s.height, PTN_BLOCK));
   p.statistics = arena.take<double>(w.statistics_size());
-  p.partials =
-      arena.take<double>(band_rows / PTN_BLOCK * block_columns(s) * w.statistics_size());
+  p.partials = arena.take<double>(band_rows / PTN_BLOCK * block_columns(s) * w.statistics_size());
   p.matrices = arena.take<float>(w.blocks_total() * channels * channels);
   p.columns = arena.take<CubicTaps>(s.width);
   const int64_t lag = network_lag(s, w.arch.bands);

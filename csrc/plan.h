@@ -25,12 +25,12 @@ struct ptn_plan {
   float* matrices;     // [blocks][C][C]
   pantiny::CubicTaps* columns;
 
-  int64_t pitch;      // of one channel of a feature row, kept or of a tile
-  int halo;           // rows of a border
-  float* features;    // PTN_KEEP: [height][C][pitch]
-  float* borders;     // PTN_KEEP: [tiles that run together][above, below][halo][C][pitch]
-  float* carry;       // PTN_KEEP: [halo][C][pitch], rows above the band before it ran
-  float* zero_row;    // [C][pitch]
+  int64_t pitch;    // of one channel of a feature row, kept or of a tile
+  int halo;         // rows of a border
+  float* features;  // PTN_KEEP: [height][C][pitch]
+  float* borders;   // PTN_KEEP: [tiles that run together][above, below][halo][C][pitch]
+  float* carry;     // PTN_KEEP: [halo][C][pitch], rows above the band before it ran
+  float* zero_row;  // [C][pitch]
 
   int64_t network_rows;    // last pass: rows of the network's output that are done
   int64_t network_height;  // rows of `network`

@@ -10,13 +10,13 @@
 
 namespace pantiny {
 
-constexpr int kGuard = 32;      // floats left and right of a feature row that strips may touch
+constexpr int kGuard = 32;       // floats left and right of a feature row that strips may touch
 constexpr int64_t kStrip = 192;  // columns of a strip
-constexpr int kLead = 16;       // floats in front of a ring row, the last two of them carried
-constexpr int kStripPad = 64;   // columns a first strip may be wider
-constexpr int kMaskRows = 8;    // more than the row lag of the longest segment
-constexpr int kMaxWidth = 16;   // floats in the widest vector
-constexpr int kFlushRows = 8;   // rows summed in float before they go to double
+constexpr int kLead = 16;        // floats in front of a ring row, the last two of them carried
+constexpr int kStripPad = 64;    // columns a first strip may be wider
+constexpr int kMaskRows = 8;     // more than the row lag of the longest segment
+constexpr int kMaxWidth = 16;    // floats in the widest vector
+constexpr int kFlushRows = 8;    // rows summed in float before they go to double
 
 // static: objects of different instruction sets must not share code
 static constexpr int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }

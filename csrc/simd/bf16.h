@@ -62,8 +62,8 @@ PTN_BF16_TARGET inline void dot_block(const uint32_t* x, int pairs, int pitch, c
   for (int i = 0; i < R; ++i)
 #pragma GCC unroll 8
     for (int v = 0; v < N; ++v)
-      a[i][v] = e.accumulate ? load(y + i * stride + j + v * kWidth)
-                             : (bias ? splat(bias[i]) : Vec{});
+      a[i][v] =
+          e.accumulate ? load(y + i * stride + j + v * kWidth) : (bias ? splat(bias[i]) : Vec{});
   for (int k = 0; k < Taps * pairs; ++k, x += pitch)
 #pragma GCC unroll 3
     for (int dx = 0; dx < Taps; ++dx, w += outputs) {
@@ -137,8 +137,8 @@ PTN_BF16_TARGET inline void dot_columns(const Inputs& in, const uint32_t* w, int
     const int take = (outputs - o + blocks - b - 1) / (blocks - b);
     const float* bias = e.bias ? e.bias + o : nullptr;
     float* yo = y + o * stride;
-#define PTN_CASE(R)                                                                        \
-  case R:                                                                                  \
+#define PTN_CASE(R)                                                                  \
+  case R:                                                                            \
     dot_block<Taps, R, N>(x, pairs, kPitch, w + o, outputs, e, bias, yo, stride, j); \
     break;
     switch (take) {
@@ -166,8 +166,8 @@ PTN_BF16_TARGET void product_bf16(const Inputs& in, const float* w, int outputs,
   int left = width / kWidth, j = 0;
   while (left > 0) {
     const int n = left >= 2 * kVectors ? kVectors : left > kVectors ? (left + 1) / 2 : left;
-#define PTN_CASE(N)                                                  \
-  case N:                                                            \
+#define PTN_CASE(N)                                             \
+  case N:                                                       \
     dot_columns<Taps, N>(in, packed, outputs, e, y, stride, j); \
     break;
     switch (n) {

@@ -96,8 +96,8 @@ inline void product_columns(const Inputs& in, const float* w, int outputs, const
     const int take = (outputs - o + blocks - b - 1) / (blocks - b);
     const float* bias = e.bias ? e.bias + o : nullptr;
     float* yo = y + o * stride;
-#define PTN_CASE(R)                                                              \
-  case R:                                                                        \
+#define PTN_CASE(R)                                                        \
+  case R:                                                                  \
     product_block<Taps, R, N>(in, w + o, outputs, e, bias, yo, stride, j); \
     break;
     switch (take) {
@@ -128,8 +128,8 @@ void product(const Inputs& in, const float* w, int outputs, const Epilogue& e, f
   while (left > 0) {
     // what is left over is shared out: 4 vectors in blocks of 3 are 2 + 2, not 3 + 1
     const int n = left >= 2 * kVectors ? kVectors : left > kVectors ? (left + 1) / 2 : left;
-#define PTN_CASE(N)                                                  \
-  case N:                                                            \
+#define PTN_CASE(N)                                            \
+  case N:                                                      \
     product_columns<Taps, N>(in, w, outputs, e, y, stride, j); \
     break;
     switch (n) {

@@ -28,8 +28,7 @@ inline void layer_norm_block(const float* x, int64_t x_stride, int channels, Vec
   p = x;
   for (int c = 0; c < channels; ++c, p += x_stride, y += y_stride)
 #pragma GCC unroll 4
-    for (int v = 0; v < N; ++v)
-      store(y + v * kWidth, (load(p + v * kWidth) - sum[v]) * squares[v]);
+    for (int v = 0; v < N; ++v) store(y + v * kWidth, (load(p + v * kWidth) - sum[v]) * squares[v]);
 }
 
 // y = (x - mean) / sqrt(variance + 1e-5) over channels; weight and bias live in the
@@ -73,8 +72,7 @@ inline void gate_row(float* a, const float* b, int width) {
 }
 
 inline void mask_row(float* x, const float* mask, int width) {
-  for (int j = 0; j < width; j += kWidth)
-    store(x + j, select_nonzero(load(mask + j), load(x + j)));
+  for (int j = 0; j < width; j += kWidth) store(x + j, select_nonzero(load(mask + j), load(x + j)));
 }
 
 }  // namespace

@@ -88,10 +88,8 @@ inline Inputs one_row(const float* p, int channels, int64_t stride) {
 
 // The three rows around row y of a ring, for a stage one column behind it.
 inline Inputs three_rows(const Ring& ring, int64_t y) {
-  return {{ring.row(y - 1) - 1, ring.row(y) - 1, ring.row(y + 1) - 1},
-          ring.channels,
-          ring.stride(),
-          3};
+  return {
+      {ring.row(y - 1) - 1, ring.row(y) - 1, ring.row(y + 1) - 1}, ring.channels, ring.stride(), 3};
 }
 
 // Depthwise 3x3 of channel c on rows y and y + 1, a stage one column behind the ring, from
@@ -227,8 +225,12 @@ inline void walk(const SegmentArgs& a, int lead, int lead_features, Run&& run) {
   const int64_t last = a.y1 + a.margin + (lead - lead_features);
   for (bool begin = true; begin || x < end; begin = false) {
     const int64_t right = std::min(next, end);
-    Strip s{a, x, static_cast<int>(round_up(right - x, kWidth)),
-            begin ? static_cast<int>(a.x0 - x) : 0, lead, {}};
+    Strip s{a,
+            x,
+            static_cast<int>(round_up(right - x, kWidth)),
+            begin ? static_cast<int>(a.x0 - x) : 0,
+            lead,
+            {}};
     int64_t y = first - ((first - lead) & 1);
     const int64_t stop = std::max(last, a.y1 + lead);
     for (; y < stop; y += 2) {

@@ -137,8 +137,8 @@ inline void gram(const float* q, const float* k, int c, int64_t pitch, int64_t n
     const int take = (c - i + blocks - b - 1) / (blocks - b);
     const float* qi = q + i * pitch;
     float* si = sums + i * c * kWidth;
-#define PTN_CASE(I)                                             \
-  case I:                                                       \
+#define PTN_CASE(I)                                           \
+  case I:                                                     \
     gram_rows<I>(qi, k, c, pitch, next_row, rows, width, si); \
     break;
     switch (take) {
@@ -213,8 +213,8 @@ inline void gather_statistics(const Strip& s, int64_t y) {
   const bool end = y + rows == a.y1;
   if (end || (y + rows) % kFlushRows == 0) flush_sums(m.sums, m.totals, blocks * size);
   if (!end && (y + rows) % PTN_BLOCK != 0) return;
-  const int64_t block = (y / PTN_BLOCK - a.y0 / PTN_BLOCK) * a.partials_pitch +
-                        (s.x + s.skip - a.x0) / PTN_BLOCK;
+  const int64_t block =
+      (y / PTN_BLOCK - a.y0 / PTN_BLOCK) * a.partials_pitch + (s.x + s.skip - a.x0) / PTN_BLOCK;
   for (int i = 0; i < blocks * size; ++i) {
     double sum = 0;
     for (int l = 0; l < kWidth; ++l) sum += m.totals[i * kWidth + l];

@@ -88,8 +88,6 @@ int64_t corrections_ready(const Consistency& c, int step) {
   return y;
 }
 
-int64_t consistency_scratch(const Consistency& c) {
-  return 2 * c.scratch_row() + c.padded_taps();
-}
+int64_t consistency_scratch(const Consistency& c) { return 2 * c.scratch_row() + c.padded_taps(); }
 
 }  // namespace pantiny

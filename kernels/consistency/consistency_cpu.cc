@@ -51,8 +51,7 @@ inline float mix_columns(const float* row, int64_t first, const float* w, int ta
 }
 
 inline int64_t residual_at(const Consistency& c, int step, int band, int64_t row) {
-  return ((static_cast<int64_t>(step) * c.bands + band) * c.residual_rows +
-          row % c.residual_rows) *
+  return ((static_cast<int64_t>(step) * c.bands + band) * c.residual_rows + row % c.residual_rows) *
          c.ms_width();
 }
 
@@ -123,8 +122,7 @@ void correct_row(const ConsistencyArgs& a, int band, int64_t y) {
     auto exists = [&](int64_t i, int64_t j) { return c.exists[at(i, j)] != 0; };
     for (int64_t x = x0; x < x1; ++x)
       if (!valid || valid[x])
-        f[x] +=
-            interpolate_masked(ty, a.columns[x], c.y.ms_size, c.x.ms_size, sample, exists);
+        f[x] += interpolate_masked(ty, a.columns[x], c.y.ms_size, c.x.ms_size, sample, exists);
     return;
   }
   const int64_t m0 = a.columns[x0].first, count = mixed_samples(a.columns, x0, x1);

@@ -53,8 +53,8 @@ inline void pair_to_ring(const Strip& s, const float* made, int64_t y, int margi
       s.clear(ring, y + r);
       continue;
     }
-    copy_row(made + r * ring.channels * pitch, pitch, ring.channels, ring.row(y + r),
-             ring.stride(), s.width);
+    copy_row(made + r * ring.channels * pitch, pitch, ring.channels, ring.row(y + r), ring.stride(),
+             s.width);
     s.join(ring, y + r);
   }
 }

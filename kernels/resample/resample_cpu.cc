@@ -85,7 +85,8 @@ inline void upsample_row(const Upsample& u, int64_t y, int64_t x0, int64_t x1, f
       const auto *r2 = p + band + rows[2] * ms.row_stride, *r3 = p + band + rows[3] * ms.row_stride;
       auto mix = [&](int64_t m) {
         const int64_t at = m * ms.col_stride;
-        return (ty.cubic[0] * static_cast<float>(r0[at]) + ty.cubic[1] * static_cast<float>(r1[at]) +
+        return (ty.cubic[0] * static_cast<float>(r0[at]) +
+                ty.cubic[1] * static_cast<float>(r1[at]) +
                 ty.cubic[2] * static_cast<float>(r2[at]) +
                 ty.cubic[3] * static_cast<float>(r3[at])) *
                u.units_per_dn;

@@ -32,10 +32,12 @@ inline void finish_tile(const Strip& s, int64_t y) {
   for (int64_t row = y; row < y + 2; ++row) {
     if (!s.wanted(row, 0) || count <= 0) continue;
     upsample_strip(s, row, 0, m.fused, m.pitch);
-    Epilogue add = s.masked(row, 0);
-    add.accumulate = true;
-    product<3>(three_rows(tail_ring(s), row), a.weights->output, bands, add, m.fused, m.pitch,
-               s.width);
+    // summed by itself: on top of ms_up, which is far larger, every term would be rounded coarsely
+    float* const residual = m.gates;
+    product<3>(three_rows(tail_ring(s), row), a.weights->output, bands, s.masked(row, 0), residual,
+               m.pitch, s.width);
+    for (int64_t i = 0; i < bands * m.pitch; i += kWidth)
+      store(m.fused + i, load(m.fused + i) + load(residual + i));
     for (int k = 0; k < bands; ++k)
       std::memcpy(a.fused + k * a.fused_plane + row % a.fused_rows * a.fused_pitch + s.x + s.skip,
                   m.fused + k * m.pitch + s.skip, static_cast<size_t>(count) * sizeof(float));

@@ -1,10 +1,9 @@
 // Every status code, from every function that returns it: what is refused, and that what is
 // legal is not.
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <limits>
-
-#include <algorithm>
 
 #include "check.h"
 #include "fixture.h"
