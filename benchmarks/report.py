@@ -143,8 +143,13 @@ def summary_lines(groups: list[Group]) -> list[str]:
                     seen.setdefault(row["candidate"], row)
         head = ["candidate", "median (quartiles)", "time / ours", "of roof", "peak memory"]
         lines = [
-            [name, _time(row), _against(row), _percent(row["percent_of_roof"])]
-            + [_bytes(row["peak_rss_bytes"])]
+            [
+                name,
+                _time(row),
+                _against(row),
+                _percent(row["percent_of_roof"]),
+                _bytes(row["peak_rss_bytes"]),
+            ]
             for name, row in seen.items()
         ]
         plural = "s" if threads > 1 else ""
