@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 
 import pantiny
 from pantiny.bands import Group, band_groups
-from pantiny.engine import Layout, Settings, choose_layout, core, run
+from pantiny.engine import Layout, Settings, check_precision, choose_layout, core, run
 from pantiny.errors import PanTinyError
 from pantiny.pair import ArraySink, ArraySource
 
@@ -47,15 +45,8 @@ class Network(Subject):
         self.layout: Layout | None = None
         self.consistency = int(job.options.get("consistency", 0))
         self.extra: dict[str, Any] = {}
-        precision = job.options.get("precision", "float32")
-        if precision != "float32":
-            if "precision" not in {f.name for f in fields(Settings)}:
-                raise Unavailable(
-                    "missing", f"precision={precision!r} is not in this version of pantiny"
-                )
-            self.extra["precision"] = precision
         try:
-            core()
+            self.extra["precision"] = check_precision(str(job.options.get("precision", "fp32")))
         except PanTinyError as error:
             raise Unavailable("unusable", str(error)) from error
 
@@ -139,8 +130,6 @@ class Call(Subject):
             self.options["consistency"] = int(job.options["consistency"])
         asked = job.options.get("precision")
         if asked is not None:
-            if "precision" not in inspect.signature(pantiny.fuse).parameters:
-                raise Unavailable("missing", f"precision={asked!r} is not in this version")
             self.options["precision"] = asked
 
     def fuse(self, tile: Tile) -> np.ndarray:
