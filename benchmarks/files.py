@@ -225,7 +225,7 @@ def _growth_group(bench: Bench, checked: Checked) -> Group:
         title=f"Growth, --memory {options.growth_memory}, {options.threads} threads",
         note=(
             "The same command on larger and larger scenes under one budget. The smallest is the "
-            "start of the program; the others' time without it is in the facts column."
+            "start of the program; the others' time without it is in the remark."
         ),
         candidates=[
             Command(f"fuse {pair.side} x {pair.side}", words, pair, small, gate, checked)

@@ -142,18 +142,13 @@ def summary_lines(groups: list[Group]) -> list[str]:
                 for row in group["rows"]:
                     seen.setdefault(row["candidate"], row)
         head = ["candidate", "median (quartiles)", "time / ours", "of roof", "peak memory"]
-        lines = [
-            [
-                name,
-                _time(row),
-                _against(row),
-                _percent(row["percent_of_roof"]),
-                _bytes(row["peak_rss_bytes"]),
-            ]
-            for name, row in seen.items()
-        ]
+        lines = []
+        for name, row in seen.items():
+            share, peak = _percent(row["percent_of_roof"]), _bytes(row["peak_rss_bytes"])
+            lines.append([name, _time(row), _against(row), share, peak])
         plural = "s" if threads > 1 else ""
         out += [f"### Summary, {threads} thread{plural}", "", *table(head, lines), ""]
+        out += ['"time / ours" is that of the turns the two were timed in, see below.', ""]
     return out
 
 

@@ -82,6 +82,11 @@ void transpose(const float* w, int inputs, int outputs, float* out) {
     for (int k = 0; k < inputs; ++k) out[k * outputs + o] = w[o * inputs + k];
 }
 
+// The gate's other factor: the kernels take twice the GELU.
+void halve(float* w, int count) {
+  for (int i = 0; i < count; ++i) w[i] *= 0.5f;
+}
+
 void fill_block(Arena& arena, const ptn_arch& a, const char* prefix, Tensors* tensors,
                 BlockWeights* out) {
   const int channels = a.channels, c = channels / a.heads;
@@ -125,6 +130,7 @@ void fill_block(Arena& arena, const ptn_arch& a, const char* prefix, Tensors* te
   for (int i = 0; i < 4 * channels; ++i) order[i] = i;
   pack_1x1(w_expand, channels, order, 4 * channels, gamma2, beta2, ffn, ffn_bias);
   pack_depthwise(w_ffn_dw, order, 4 * channels, ffn_dw);
+  halve(ffn_dw + 2 * channels * 9, 2 * channels * 9);
   transpose(w_out, 2 * channels, channels, ffn_out);
   std::memcpy(temperature, w_temperature, a.heads * sizeof(float));
   std::memcpy(project, w_project, channels * channels * sizeof(float));
@@ -172,6 +178,7 @@ void fill_fusion(Arena& arena, const ptn_arch& a, Tensors* tensors, Weights* w) 
   if (!tensors->ok()) return;
   transpose(expand, channels + 1, 2 * channels, gate);
   std::memcpy(gate_dw, dw, 2 * channels * 9 * sizeof(float));
+  halve(gate_dw + channels * 9, channels * 9);
   transpose(project, channels, channels, gate_out);
   w->gate = gate;
   w->gate_dw = gate_dw;

@@ -12,6 +12,8 @@ namespace pantiny {
 
 constexpr int kGuard = 32;       // floats left and right of a feature row that strips may touch
 constexpr int64_t kStrip = 192;  // columns of a strip
+constexpr int kChunk = 48;       // columns a stage takes at a time: what it makes stays in L1
+constexpr int kChunkPitch = 80;  // floats of a chunk's row: an odd number of cache lines
 constexpr int kLead = 16;        // floats in front of a ring row, the last two of them carried
 constexpr int kStripPad = 64;    // columns a first strip may be wider
 constexpr int kMaskRows = 8;     // more than the row lag of the longest segment
@@ -25,7 +27,7 @@ struct BlockWeights {
   // 1x1 weights are [k][o] with LayerNorm's weight folded in; bias holds LayerNorm's.
   const float *v, *v_bias, *v_dw;        // [C][C], [C], [C][9]
   const float *qk, *qk_bias, *qk_dw;     // [C][2C], [2C], [2C][9]; per head q, then k
-  const float *ffn, *ffn_bias, *ffn_dw;  // [C][4C], [4C], [4C][9]; a, then b
+  const float *ffn, *ffn_bias, *ffn_dw;  // [C][4C], [4C], [4C][9]; a, then b, its 3x3 halved
   const float* ffn_out;                  // [2C][C]
   const float* temperature;              // [heads]
   const float* project;                  // [C][C], [o][k]
@@ -36,7 +38,7 @@ struct Weights {
   const float* head;           // [3][K][3][C]: rows, inputs, columns, outputs
   const BlockWeights* blocks;  // encoder, then body
   const float *fuse1, *fuse2;  // enhanced_conv: [3][C+1][3][C], [3][C][3][C]; conv1x1: [C+1][C]
-  const float *gate, *gate_dw, *gate_out;  // gated_conv: [C+1][2C], [2C][9], [C][C]
+  const float *gate, *gate_dw, *gate_out;  // gated_conv: [C+1][2C], [2C][9] as ffn_dw, [C][C]
   const float *refine, *output;            // [3][C][3][C], [3][C][3][K]
   // [4][inputs][3][C], for two rows at a time: g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2
   const float *fuse1_folded, *fuse2_folded, *refine_folded;
@@ -60,18 +62,18 @@ struct Ring {
   int64_t stride() const { return 4 * pitch; }
 };
 
-// Memory of one thread; `pitch` floats to a row.
+// Memory of one thread. Rows of a strip have `pitch` floats, rows of a chunk kChunkPitch.
 struct Scratch {
   int64_t pitch;
   Ring v, ffn, qk, between, pan, ms;  // between: of the two convolutions of fusion and tail
-  float* norm;                        // [C + 1]
-  float* pair;                        // [2][C]
-  float* gates;                       // [2][2C]
-  float* other;                       // [2]
-  float* qk_pair;                     // [2][2C / heads]
-  float *fused, *mixed;               // [K], MS samples
-  float* folded;                      // [4][C + 1]: combinations of rows
-  float* mask;                        // [kMaskRows]
+  float *fused, *mixed;               // strip: [K], MS samples
+  float* mask;                        // strip: [kMaskRows]
+  float* norm;                        // chunk: [C]
+  float* pair;                        // chunk: [2][C]
+  float* gates;                       // chunk: [2][2C]
+  float* other;                       // chunk: [2]
+  float* qk_pair;                     // PTN_BLOCK columns: [2][2C / heads]
+  float* folded;                      // chunk: [4][C + 1]: combinations of rows
   float* sums;                        // [blocks of a strip][statistics][vector]
   double* totals;                     // the same
 };

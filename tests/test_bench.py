@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -302,7 +303,7 @@ def test_a_worker_checks_and_times(tmp_path: Path) -> None:
 def test_a_worker_says_what_it_cannot_do(tmp_path: Path) -> None:
     remote = Remote("float8", job(tmp_path, precision="float8"), GATE)
     (outcome,) = measure([remote], rounds=1, settle_s=0)
-    assert outcome.status in ("missing", "unusable") and "float8" in outcome.reason
+    assert outcome.status == "unusable" and "precision: got 'float8'" in outcome.reason
 
 
 def test_a_worker_that_dies_is_a_failed_row(tmp_path: Path) -> None:
@@ -318,13 +319,19 @@ def test_an_instruction_set_that_cannot_run_is_a_row(tmp_path: Path) -> None:
     assert outcome.status == "unusable" and "PANTINY_ISA=armv99: cannot run" in outcome.reason
 
 
-def test_a_closed_worker_is_gone(tmp_path: Path) -> None:
-    remote = Remote("a", job(tmp_path), GATE)
+def test_a_closed_worker_is_gone_though_busy(tmp_path: Path) -> None:
+    remote = Remote("a", replace(job(tmp_path), height=1024, width=1024, buffers=1), GATE)
     remote.check()
+    remote.prepare()
     assert remote._process is not None
     pid = remote._process.pid
-    os.kill(pid, 0)
+    assert remote._process.stdin is not None
+    remote._process.stdin.write(b'{"do": "run", "buffer": 0}\n')  # takes a second
+    remote._process.stdin.flush()
+    time.sleep(0.1)
+    started = time.perf_counter()
     remote.close()
+    assert time.perf_counter() - started < 0.5
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     remote.close()

@@ -18,7 +18,7 @@ from test_bench import TRUTH, Fake, probed
 
 from pantiny.benchmarks import report, run
 from pantiny.benchmarks import roof as roofs
-from pantiny.benchmarks.candidate import Outcome, Unavailable
+from pantiny.benchmarks.candidate import WHOLE, Outcome, Unavailable
 from pantiny.benchmarks.groups import Bench, Work, make_row, timed_group
 from pantiny.benchmarks.network import BASELINES
 from pantiny.benchmarks.plot import draw
@@ -245,6 +245,14 @@ def test_figures_of_a_row(options: Any, monkeypatch: pytest.MonkeyPatch) -> None
     assert row["gbytes_per_s"] == pytest.approx(1000 * MPX / 0.4 / 1e9)
 
 
+def test_median_and_quartiles() -> None:
+    outcome = Outcome("a", samples={WHOLE: [10.0, 1.0, 2.0]})
+    roof = {"fma_gflops": None, "copy_gbytes": None}
+    row = make_row(outcome, Work(MPX), ours=True, threads=1, roof=roof)
+    assert (row["q1_s"], row["median_s"], row["q3_s"]) == (1.5, 2.0, 6.0)
+    assert row["gflops"] is row["percent_of_roof"] is row["gbytes_per_s"] is None
+
+
 def test_an_unsteady_roof_stands_in_the_table(
     options: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,6 +340,7 @@ def test_the_page_is_made_again_from_the_json(
     page = (tmp_path / "page.md").read_text()
     again = f"python -m pantiny.benchmarks.report results/{filed.name} --markdown page.md"
     assert f"page by `{again}`" in page and result["command"] in page
+    assert page.index("### Summary, 2 threads") < page.index("### Summary, 1 thread")
     for group in result["groups"]:
         assert f"### {group['title']}" in page
         for row in group["rows"]:

@@ -55,15 +55,10 @@ PTN_BF16_TARGET inline Vec dot_pair(Vec sum, VecU x, VecU w) {
 
 template <int Taps, int R, int N>
 PTN_BF16_TARGET inline void dot_block(const uint32_t* x, int pairs, int pitch, const uint32_t* w,
-                                      int outputs, const Epilogue& e, const float* bias, float* y,
+                                      int outputs, const Start& start, const float* bias, float* y,
                                       int64_t stride, int j) {
   Vec a[R][N];
-#pragma GCC unroll 8
-  for (int i = 0; i < R; ++i)
-#pragma GCC unroll 8
-    for (int v = 0; v < N; ++v)
-      a[i][v] =
-          e.accumulate ? load(y + i * stride + j + v * kWidth) : (bias ? splat(bias[i]) : Vec{});
+  open_block(start, bias, y + j, stride, a);
   for (int k = 0; k < Taps * pairs; ++k, x += pitch)
 #pragma GCC unroll 3
     for (int dx = 0; dx < Taps; ++dx, w += outputs) {
@@ -77,17 +72,7 @@ PTN_BF16_TARGET inline void dot_block(const uint32_t* x, int pairs, int pitch, c
         for (int v = 0; v < N; ++v) a[i][v] = dot_pair(a[i][v], b[v], s);
       }
     }
-#pragma GCC unroll 8
-  for (int v = 0; v < N; ++v) {
-    const int at = j + v * kWidth;
-    const Vec mask = e.mask ? load(e.mask + at) : splat(1.0f);
-#pragma GCC unroll 8
-    for (int i = 0; i < R; ++i) {
-      Vec r = a[i][v];
-      if (e.relu) r = r > Vec{} ? r : Vec{};
-      store(y + i * stride + at, select_nonzero(mask, r));
-    }
-  }
+  store_block(a, y + j, stride);
 }
 
 // w [rows][channels][Taps][outputs] -> pairs [rows][pairs][Taps][outputs]
@@ -127,7 +112,7 @@ inline void pack_inputs(const Inputs& in, int j, int pitch, uint32_t* out) {
 
 template <int Taps, int N>
 PTN_BF16_TARGET inline void dot_columns(const Inputs& in, const uint32_t* w, int outputs,
-                                        const Epilogue& e, float* y, int64_t stride, int j) {
+                                        const Start& start, float* y, int64_t stride, int j) {
   constexpr int kPitch = (N + (Taps > 1 ? 1 : 0)) * kWidth;
   alignas(64) uint32_t x[(Taps > 1 ? kMaxPairs / 3 : kMaxChannels + 1) * kPitch];
   pack_inputs<Taps>(in, j, kPitch, x);
@@ -135,11 +120,11 @@ PTN_BF16_TARGET inline void dot_columns(const Inputs& in, const uint32_t* w, int
   const int blocks = (outputs + kOutputs - 1) / kOutputs;
   for (int b = 0, o = 0; b < blocks; ++b) {
     const int take = (outputs - o + blocks - b - 1) / (blocks - b);
-    const float* bias = e.bias ? e.bias + o : nullptr;
+    const float* bias = start.bias ? start.bias + o : nullptr;
     float* yo = y + o * stride;
 #define PTN_CASE(R)                                                                  \
   case R:                                                                            \
-    dot_block<Taps, R, N>(x, pairs, kPitch, w + o, outputs, e, bias, yo, stride, j); \
+    dot_block<Taps, R, N>(x, pairs, kPitch, w + o, outputs, start, bias, yo, stride, j); \
     break;
     switch (take) {
       PTN_CASE(1)
@@ -158,7 +143,7 @@ PTN_BF16_TARGET inline void dot_columns(const Inputs& in, const uint32_t* w, int
 }
 
 template <int Taps>
-PTN_BF16_TARGET void product_bf16(const Inputs& in, const float* w, int outputs, const Epilogue& e,
+PTN_BF16_TARGET void product_bf16(const Inputs& in, const float* w, int outputs, const Start& start,
                                   float* y, int64_t stride, int width) {
   // 1x1: at most 4 * 64 outputs of 32 pairs; 3x3: at most 64 outputs of all pairs and taps
   uint32_t packed[Taps > 1 ? kMaxPairs * kMaxChannels : (kMaxChannels + 1) * 2 * kMaxChannels];
@@ -168,7 +153,7 @@ PTN_BF16_TARGET void product_bf16(const Inputs& in, const float* w, int outputs,
     const int n = left >= 2 * kVectors ? kVectors : left > kVectors ? (left + 1) / 2 : left;
 #define PTN_CASE(N)                                             \
   case N:                                                       \
-    dot_columns<Taps, N>(in, packed, outputs, e, y, stride, j); \
+    dot_columns<Taps, N>(in, packed, outputs, start, y, stride, j); \
     break;
     switch (n) {
       PTN_CASE(1)

@@ -19,14 +19,46 @@ struct Inputs {
   const float* extra[3] = {nullptr, nullptr, nullptr};
 };
 
-// What a product does around its sum.
-struct Epilogue {
+// Where a product starts and how exact it is.
+struct Start {
   const float* bias = nullptr;  // [outputs]
   bool accumulate = false;      // add to what is there
-  bool relu = false;
-  const float* mask = nullptr;  // 0 or 1 per column, at output column 0; null: all 1
   bool bf16 = false;            // operands rounded to bfloat16
 };
+
+// A pointer that walks: compilers would rather keep one for every row, more than there are
+// registers.
+template <class T>
+inline void step(T*& p, int64_t by) {
+  p += by;
+  asm("" : "+r"(p));
+}
+
+template <int R, int N>
+inline void open_block(const Start& start, const float* bias, const float* y, int64_t stride,
+                        Vec (&a)[R][N]) {
+  if (start.accumulate) {
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i, step(y, stride))
+#pragma GCC unroll 8
+      for (int v = 0; v < N; ++v) a[i][v] = load(y + v * kWidth);
+    return;
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i) {
+    const Vec first = bias ? splat(bias[i]) : Vec{};
+#pragma GCC unroll 8
+    for (int v = 0; v < N; ++v) a[i][v] = first;
+  }
+}
+
+template <int R, int N>
+inline void store_block(const Vec (&a)[R][N], float* y, int64_t stride) {
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i, step(y, stride))
+#pragma GCC unroll 8
+    for (int v = 0; v < N; ++v) store(y + v * kWidth, a[i][v]);
+}
 
 }  // namespace
 }  // namespace pantiny
@@ -55,50 +87,30 @@ inline void accumulate(const float* p, int64_t stride, int channels, const float
 }
 
 template <int Taps, int R, int N>
-inline void product_block(const Inputs& in, const float* w, int outputs, const Epilogue& e,
+inline void product_block(const Inputs& in, const float* w, int outputs, const Start& start,
                           const float* bias, float* y, int64_t stride, int j) {
   Vec a[R][N];
-  if (e.accumulate) {
-#pragma GCC unroll 8
-    for (int i = 0; i < R; ++i)
-#pragma GCC unroll 8
-      for (int v = 0; v < N; ++v) a[i][v] = load(y + i * stride + j + v * kWidth);
-  } else {
-#pragma GCC unroll 8
-    for (int i = 0; i < R; ++i)
-#pragma GCC unroll 8
-      for (int v = 0; v < N; ++v) a[i][v] = bias ? splat(bias[i]) : Vec{};
-  }
+  open_block(start, bias, y + j, stride, a);
   for (int r = 0; r < in.rows; ++r) {
     accumulate<Taps>(in.row[r] + j, in.stride, in.channels, w, outputs, a);
     if (in.extra[0]) accumulate<Taps>(in.extra[r] + j, 0, 1, w, outputs, a);
   }
-#pragma GCC unroll 8
-  for (int v = 0; v < N; ++v) {
-    const int at = j + v * kWidth;
-    const Vec mask = e.mask ? load(e.mask + at) : splat(1.0f);
-#pragma GCC unroll 8
-    for (int i = 0; i < R; ++i) {
-      Vec r = a[i][v];
-      if (e.relu) r = r > Vec{} ? r : Vec{};
-      store(y + i * stride + at, select_nonzero(mask, r));
-    }
-  }
+  store_block(a, y + j, stride);
 }
 
 // All outputs of N vectors: what they read stays in the first-level cache, the weights stream.
 template <int Taps, int N>
-inline void product_columns(const Inputs& in, const float* w, int outputs, const Epilogue& e,
+inline void product_columns(const Inputs& in, const float* w, int outputs, const Start& start,
                             float* y, int64_t stride, int j) {
   // blocks of equal size: 40 outputs are 7 7 7 7 6 6, not 7 7 7 7 7 5
   const int blocks = (outputs + kOutputs - 1) / kOutputs;
   for (int b = 0, o = 0; b < blocks; ++b) {
     const int take = (outputs - o + blocks - b - 1) / (blocks - b);
-    const float* bias = e.bias ? e.bias + o : nullptr;
+    const float* bias = start.bias ? start.bias + o : nullptr;
     float* yo = y + o * stride;
 #define PTN_CASE(R)                                                        \
   case R:                                                                  \
-    product_block<Taps, R, N>(in, w + o, outputs, e, bias, yo, stride, j); \
+    product_block<Taps, R, N>(in, w + o, outputs, start, bias, yo, stride, j); \
     break;
     switch (take) {
       PTN_CASE(1)
@@ -116,13 +128,13 @@ inline void product_columns(const Inputs& in, const float* w, int outputs, const
   }
 }
 
-// y[o] = epilogue(sum of weights times inputs) on `width` columns of one row; y: output 0,
+// y[o] = start + sum of weights times inputs on `width` columns of one row; y: output 0,
 // outputs `stride` apart; w: `outputs` floats from one input to the next.
 template <int Taps>
-void product(const Inputs& in, const float* w, int outputs, const Epilogue& e, float* y,
+void product(const Inputs& in, const float* w, int outputs, const Start& start, float* y,
              int64_t stride, int width) {
 #ifdef PTN_BF16
-  if (e.bf16 && in.rows == Taps) return product_bf16<Taps>(in, w, outputs, e, y, stride, width);
+  if (start.bf16 && in.rows == Taps) return product_bf16<Taps>(in, w, outputs, start, y, stride, width);
 #endif
   int left = width / kWidth, j = 0;
   while (left > 0) {
@@ -130,7 +142,7 @@ void product(const Inputs& in, const float* w, int outputs, const Epilogue& e, f
     const int n = left >= 2 * kVectors ? kVectors : left > kVectors ? (left + 1) / 2 : left;
 #define PTN_CASE(N)                                            \
   case N:                                                      \
-    product_columns<Taps, N>(in, w, outputs, e, y, stride, j); \
+    product_columns<Taps, N>(in, w, outputs, start, y, stride, j); \
     break;
     switch (n) {
       PTN_CASE(1)

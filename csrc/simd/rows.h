@@ -32,32 +32,46 @@ inline void layer_norm_block(const float* x, int64_t x_stride, int channels, Vec
 }
 
 // y = (x - mean) / sqrt(variance + 1e-5) over channels; weight and bias live in the
-// product that follows. Four vectors at a time: the sums over channels wait for each other.
+// product that follows. Three vectors at a time: the sums over channels wait for each other.
 inline void layer_norm(const float* x, int64_t x_stride, int channels, float* y, int64_t y_stride,
                        int width) {
   const Vec share = splat(1.0f / static_cast<float>(channels));
   int j = 0;
-  for (; j + 4 * kWidth <= width; j += 4 * kWidth)
-    layer_norm_block<4>(x + j, x_stride, channels, share, y + j, y_stride);
+  for (; j + 3 * kWidth <= width; j += 3 * kWidth)
+    layer_norm_block<3>(x + j, x_stride, channels, share, y + j, y_stride);
   for (; j < width; j += kWidth)
     layer_norm_block<1>(x + j, x_stride, channels, share, y + j, y_stride);
 }
 
-// Depthwise 3x3 of one channel on two neighbouring rows; r: the four rows around them at
-// output column 0. Two rows a visit halve the loads.
-inline void depthwise_pair(const float* const (&r)[4], const float* w, float* y0, float* y1,
-                           int width) {
+// Where a 3x3 on two neighbouring rows reads one channel, at output column 0.
+struct FourRows {
+  const float* row[4];
+};
+
+// Depthwise 3x3 of one channel on both rows: two rows at a time halve the loads.
+inline void depthwise_pair(const FourRows& x, const float* w, float* y0, float* y1, int width) {
   Vec k[9];
 #pragma GCC unroll 9
   for (int i = 0; i < 9; ++i) k[i] = splat(w[i]);
+#ifdef PTN_SHIFT
+  Vec before[4];  // the vectors that end in the column on the right
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) before[i] = load(x.row[i] + 1 - kWidth);
+#endif
   for (int j = 0; j < width; j += kWidth) {
     Vec a{}, b{};
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      Vec left = load(r[i] + j - 1), middle = load(r[i] + j), right = load(r[i] + j + 1);
+      Vec right = load(x.row[i] + j + 1);
+#ifdef PTN_SHIFT
+      const Vec left = shifted<2>(before[i], right), middle = shifted<1>(before[i], right);
+      before[i] = right;
+#else
+      Vec left = load(x.row[i] + j - 1), middle = load(x.row[i] + j);
       hold(left);
       hold(middle);
       hold(right);
+#endif
       if (i < 3) a = a + k[3 * i] * left + k[3 * i + 1] * middle + k[3 * i + 2] * right;
       if (i > 0) b = b + k[3 * i - 3] * left + k[3 * i - 2] * middle + k[3 * i - 1] * right;
     }
@@ -66,9 +80,31 @@ inline void depthwise_pair(const float* const (&r)[4], const float* w, float* y0
   }
 }
 
-// a = gelu(a) * b
-inline void gate_row(float* a, const float* b, int width) {
-  for (int j = 0; j < width; j += kWidth) store(a + j, gelu(load(a + j)) * load(b + j));
+template <int N>
+inline void gate_block(float* a0, float* a1, const float* b0, const float* b1) {
+  Vec g[2 * N];
+#pragma GCC unroll 4
+  for (int v = 0; v < N; ++v) {
+    g[v] = load(a0 + v * kWidth);
+    g[N + v] = load(a1 + v * kWidth);
+  }
+  twice_gelu(g);
+#pragma GCC unroll 4
+  for (int v = 0; v < N; ++v) {
+    store(a0 + v * kWidth, g[v] * load(b0 + v * kWidth));
+    store(a1 + v * kWidth, g[N + v] * load(b1 + v * kWidth));
+  }
+}
+
+// a = 2 gelu(a) * b on both rows
+inline void gate_pair(float* a0, float* a1, const float* b0, const float* b1, int width) {
+  int j = 0;
+  for (; j + 3 * kWidth <= width; j += 3 * kWidth) gate_block<3>(a0 + j, a1 + j, b0 + j, b1 + j);
+  for (; j < width; j += kWidth) gate_block<1>(a0 + j, a1 + j, b0 + j, b1 + j);
+}
+
+inline void relu_row(float* x, int width) {
+  for (int j = 0; j < width; j += kWidth) store(x + j, larger(load(x + j), Vec{}));
 }
 
 inline void mask_row(float* x, const float* mask, int width) {

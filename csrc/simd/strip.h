@@ -30,13 +30,17 @@ struct Strip {
   const float* mask(int64_t y, int n) const {
     return full[y & (kMaskRows - 1)] ? nullptr : mask_row_of(y) + n;
   }
-  // What ends a product on row y with lead n.
-  Epilogue masked(int64_t y, int n) const {
-    Epilogue e;
-    e.mask = mask(y, n);
-    e.bf16 = a.bf16;
-    return e;
+  // Zero what does not exist of columns [j, j + count) of `channels` rows, lead n.
+  void mask_rows(float* p, int64_t stride, int channels, int64_t y, int n, int j, int count) const {
+    if (const float* exists = mask(y, n))
+      for (int c = 0; c < channels; ++c) mask_row(p + c * stride, exists + j, count);
   }
+  void mask_features(int64_t y, int n, int j, int count) const {
+    mask_rows(features(y, n) + j, a.plane, channels(), y, n, j, count);
+  }
+  // Products onto nothing, and onto what is there.
+  Start fresh() const { return {nullptr, false, a.bf16}; }
+  Start add() const { return {nullptr, true, a.bf16}; }
   float* mask_row_of(int64_t y) const {
     return scratch().mask + (y & (kMaskRows - 1)) * scratch().pitch;
   }
@@ -86,37 +90,50 @@ inline Inputs one_row(const float* p, int channels, int64_t stride) {
   return {{p, p, p}, channels, stride, 1};
 }
 
-// The three rows around row y of a ring, for a stage one column behind it.
-inline Inputs three_rows(const Ring& ring, int64_t y) {
+// The three rows around row y of a ring from column j on, for a stage one column behind it.
+inline Inputs three_rows(const Ring& ring, int64_t y, int j) {
+  j -= 1;
   return {
-      {ring.row(y - 1) - 1, ring.row(y) - 1, ring.row(y + 1) - 1}, ring.channels, ring.stride(), 3};
+      {ring.row(y - 1) + j, ring.row(y) + j, ring.row(y + 1) + j}, ring.channels, ring.stride(), 3};
 }
 
-// Depthwise 3x3 of channel c on rows y and y + 1, a stage one column behind the ring, from
-// column `from` on.
-inline void depthwise_ring(const Ring& ring, int64_t y, int c, const float* w, float* y0, float* y1,
-                           int from, int width) {
-  const int64_t at = c * ring.stride() - 1 + from;
-  const float* r[4] = {ring.row(y - 1) + at, ring.row(y) + at, ring.row(y + 1) + at,
-                       ring.row(y + 2) + at};
-  depthwise_pair(r, w, y0, y1, width);
+// Channel c around rows y and y + 1 of a ring, for a stage one column behind it, from column j on.
+inline FourRows four_rows(const Ring& ring, int64_t y, int c, int j) {
+  const int64_t at = c * ring.stride() - 1 + j;
+  return {{ring.row(y - 1) + at, ring.row(y) + at, ring.row(y + 1) + at, ring.row(y + 2) + at}};
 }
 
-// norm = LayerNorm of the features of row y at lead n.
-inline void norm_features(const Strip& s, int64_t y, int n) {
-  layer_norm(s.features(y, n), s.a.plane, s.channels(), s.scratch().norm, s.scratch().pitch,
-             s.width);
+// run(j, count) for columns [j, j + count) of a strip, from left to right.
+template <class Run>
+inline void each_chunk(int width, Run&& run) {
+  for (int j = 0, count; j < width; j += count) {
+    const int left = width - j;
+    count = left > kChunk && left < 2 * kChunk ? static_cast<int>(round_up(left / 2, kWidth))
+                                               : std::min(kChunk, left);
+    run(j, count);
+  }
 }
 
-// ring = mask(weights * norm + bias), then joined.
-inline void norm_to_ring(const Strip& s, int64_t y, int n, const float* w, const float* bias,
-                         const Ring& ring) {
-  norm_features(s, y, n);
-  Epilogue e = s.masked(y, n);
-  e.bias = bias;
-  product<1>(one_row(s.scratch().norm, s.channels(), s.scratch().pitch), w, ring.channels, e,
-             ring.row(y), ring.stride(), s.width);
-  s.join(ring, y);
+// ring = mask(weights * LayerNorm(features) + bias) on a chunk of row y, lead n.
+inline void norm_to_ring(const Strip& s, int64_t y, int n, int j, int count, const float* w,
+                         const float* bias, const Ring& ring) {
+  float* const norm = s.scratch().norm;
+  float* const out = ring.row(y) + j;
+  layer_norm(s.features(y, n) + j, s.a.plane, s.channels(), norm, kChunkPitch, count);
+  product<1>(one_row(norm, s.channels(), kChunkPitch), w, ring.channels, {bias, false, s.a.bf16},
+             out, ring.stride(), count);
+  s.mask_rows(out, ring.stride(), ring.channels, y, n, j, count);
+}
+
+// Rows y and y + 1 of a ring are complete in the scene; they are zero outside it.
+inline void end_rows(const Strip& s, int64_t y, int margin, const Ring& ring) {
+  for (int64_t row = y; row < y + 2; ++row) {
+    if (!s.wanted(row, margin)) continue;
+    if (s.in_scene(row))
+      s.join(ring, row);
+    else
+      s.clear(ring, row);
+  }
 }
 
 // Where a 3x3 on two neighbouring rows reads: the four rows around them at output column 0.
@@ -126,9 +143,11 @@ struct PairInputs {
   int64_t stride;
   const float* extra[4] = {nullptr, nullptr, nullptr, nullptr};
 
-  Inputs around(int r) const {
-    Inputs in{{row[r], row[r + 1], row[r + 2]}, channels, stride, 3};
-    for (int i = 0; i < 3; ++i) in.extra[i] = extra[r + i];
+  // The three rows around row r from column j on.
+  Inputs around(int r, int j) const {
+    Inputs in{{row[r] + j, row[r + 1] + j, row[r + 2] + j}, channels, stride, 3};
+    if (extra[0])
+      for (int i = 0; i < 3; ++i) in.extra[i] = extra[r + i] + j;
     return in;
   }
 };
@@ -139,33 +158,39 @@ inline PairInputs ring_pair(const Ring& ring, int64_t y) {
   return in;
 }
 
-// out [2][outputs] = 3x3 product on rows y and y + 1, masked, lead n. With rows d0..d3 and g0..g2
-// of the kernel, F(2, 3) along y takes four 1x3 products instead of six:
+// out [2][C][kChunkPitch] = 3x3 product on a chunk of rows y and y + 1, masked, lead n. With rows
+// d0..d3 and g0..g2 of the kernel, F(2, 3) along y takes four 1x3 products instead of six:
 //   m1 = (g0 + g1 + g2) / 2 (d1 + d2), m2 = (g0 - g1 + g2) / 2 (d2 - d1),
 //   row y: m1 + m2 + g0 (d0 - d2), row y + 1: m1 - m2 + g2 (d3 - d1).
 // What one row alone reads does not touch the other.
 inline void convolve_pair(const Strip& s, const PairInputs& in, const float* direct,
-                          const float* folded, int64_t y, int n, bool relu, float* out) {
-  const Scratch& m = s.scratch();
+                          const float* folded, int64_t y, int n, bool relu, int j, int count,
+                          float* out) {
   const int outputs = s.channels();
-  float* const rows[2] = {out, out + outputs * m.pitch};
-  Epilogue e[2] = {s.masked(y, n), s.masked(y + 1, n)};
-  e[0].relu = e[1].relu = relu;
+  float* const rows[2] = {out, out + outputs * kChunkPitch};
+  auto finish = [&] {
+    for (int r = 0; r < 2; ++r) {
+      if (relu)
+        for (int o = 0; o < outputs; ++o) relu_row(rows[r] + o * kChunkPitch, count);
+      s.mask_rows(rows[r], kChunkPitch, outputs, y + r, n, j, count);
+    }
+  };
   if (s.a.bf16) {  // sums of rows would be rounded
     for (int r = 0; r < 2; ++r)
-      product<3>(in.around(r), direct, outputs, e[r], rows[r], m.pitch, s.width);
-    return;
+      product<3>(in.around(r, j), direct, outputs, s.fresh(), rows[r], kChunkPitch, count);
+    return finish();
   }
   const int inputs = in.channels + (in.extra[0] ? 1 : 0);
   float* t[4];
-  for (int i = 0; i < 4; ++i) t[i] = m.folded + i * inputs * m.pitch + kLead;
+  // column -1 at the start of a cache line
+  for (int i = 0; i < 4; ++i) t[i] = s.scratch().folded + i * inputs * kChunkPitch + kLead + 1;
   for (int k = 0; k < inputs; ++k) {
     const bool own = k < in.channels;
     const float* d[4];
-    for (int i = 0; i < 4; ++i) d[i] = own ? in.row[i] + k * in.stride : in.extra[i];
-    for (int j = -1; j < s.width + 1; j += kWidth) {
-      const Vec d0 = load(d[0] + j), d1 = load(d[1] + j), d2 = load(d[2] + j), d3 = load(d[3] + j);
-      const int64_t at = k * m.pitch + j;
+    for (int i = 0; i < 4; ++i) d[i] = (own ? in.row[i] + k * in.stride : in.extra[i]) + j;
+    for (int i = -1; i < count + 1; i += kWidth) {
+      const Vec d0 = load(d[0] + i), d1 = load(d[1] + i), d2 = load(d[2] + i), d3 = load(d[3] + i);
+      const int64_t at = k * kChunkPitch + i;
       store(t[0] + at, d0 - d2);
       store(t[1] + at, d1 + d2);
       store(t[2] + at, d2 - d1);
@@ -173,22 +198,22 @@ inline void convolve_pair(const Strip& s, const PairInputs& in, const float* dir
     }
   }
   const int64_t next = static_cast<int64_t>(inputs) * 3 * outputs;
-  auto one = [&](int i, const Epilogue& end, float* to) {
-    product<3>(one_row(t[i], inputs, m.pitch), folded + i * next, outputs, end, to, m.pitch,
-               s.width);
+  auto one = [&](int i, bool accumulate, float* to) {
+    product<3>(one_row(t[i], inputs, kChunkPitch), folded + i * next, outputs,
+               {nullptr, accumulate}, to, kChunkPitch, count);
   };
-  one(1, Epilogue{}, rows[0]);
-  one(2, Epilogue{}, rows[1]);
+  one(1, false, rows[0]);
+  one(2, false, rows[1]);
   for (int o = 0; o < outputs; ++o)
-    for (int j = 0; j < s.width; j += kWidth) {
-      float *a = rows[0] + o * m.pitch + j, *b = rows[1] + o * m.pitch + j;
+    for (int i = 0; i < count; i += kWidth) {
+      float *a = rows[0] + o * kChunkPitch + i, *b = rows[1] + o * kChunkPitch + i;
       const Vec m1 = load(a), m2 = load(b);
       store(a, m1 + m2);
       store(b, m1 - m2);
     }
-  e[0].accumulate = e[1].accumulate = true;
-  one(0, e[0], rows[0]);
-  one(3, e[1], rows[1]);
+  one(0, true, rows[0]);
+  one(3, true, rows[1]);
+  finish();
 }
 
 // Copy `count` channels of a row, `from` pitch to `to` stride.
@@ -198,14 +223,16 @@ inline void copy_row(const float* from, int64_t pitch, int count, float* to, int
     std::memcpy(to + c * stride, from + c * pitch, static_cast<size_t>(width) * sizeof(float));
 }
 
-// Ask for the features of rows y and y + 1, which the first stage will read: the hardware does not
-// follow a jump from channel to channel.
-inline void prefetch_features(const Strip& s, int64_t y) {
-  for (int64_t row = y; row < y + 2; ++row) {
+// Ask for share i of `of` shares of a chunk of the features that the first stage will read next,
+// while a stage of lead n is at rows y and y + 1. The hardware does not follow a jump from channel
+// to channel, and all at once would wait for each other.
+inline void prefetch_features(const Strip& s, int64_t y, int n, int i, int of, int j, int count) {
+  const int channels = s.channels();
+  for (int c = i * 2 * channels / of; c < (i + 1) * 2 * channels / of; ++c) {
+    const int64_t row = y + s.lead - n + 2 + (c >= channels ? 1 : 0);
     if (!s.in_scene(row) || !s.wanted(row, s.a.margin + 2)) continue;
-    const float* p = s.features(row, s.lead);
-    for (int c = 0; c < s.channels(); ++c, p += s.a.plane)
-      for (int j = 0; j < s.width; j += 16) __builtin_prefetch(p + j, 1, 2);
+    const float* p = s.features(row, s.lead) + (c >= channels ? c - channels : c) * s.a.plane + j;
+    for (int x = 0; x < count; x += 16) prefetch(p + x);
   }
 }
 

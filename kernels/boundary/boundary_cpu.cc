@@ -9,15 +9,14 @@ namespace {
 
 // First stage: v = mask(conv1x1(norm(x))) of rows y and y + 1, lead n.
 inline void start_block(const Strip& s, int64_t y, int n, int margin) {
-  prefetch_features(s, y + 2);
+  const BlockWeights& b = *s.a.block;
   const Ring& v = s.scratch().v;
-  for (int64_t row = y; row < y + 2; ++row) {
-    if (!s.wanted(row, margin)) continue;
-    if (s.in_scene(row))
-      norm_to_ring(s, row, n, s.a.block->v, s.a.block->v_bias, v);
-    else
-      s.clear(v, row);
-  }
+  for (int64_t row = y; row < y + 2; ++row)
+    if (s.wanted(row, margin) && s.in_scene(row))
+      each_chunk(s.width, [&](int j, int count) {
+        norm_to_ring(s, row, n, j, count, b.v, b.v_bias, v);
+      });
+  end_rows(s, y, margin, v);
 }
 
 // Second stage: z = mask(x + matrix * dw3x3(v)) in place, ffn = mask(conv1x1(norm(z))).
@@ -25,62 +24,71 @@ inline void apply_attention(const Strip& s, int64_t y, int n, int margin) {
   const Scratch& m = s.scratch();
   const BlockWeights& b = *s.a.block;
   const int channels = s.channels();
-  for (int c = 0; c < channels; ++c)
-    depthwise_ring(m.v, y, c, b.v_dw + c * 9, m.pair + c * m.pitch,
-                   m.pair + (channels + c) * m.pitch, 0, s.width);
-  for (int64_t row = y; row < y + 2; ++row) {
-    if (!s.wanted(row, margin)) continue;
-    if (!s.in_scene(row)) {
-      s.clear(m.ffn, row);
-      continue;
+  each_chunk(s.width, [&](int j, int count) {
+    for (int c = 0; c < channels; ++c) {
+      float* const p = m.pair + c * kChunkPitch;
+      depthwise_pair(four_rows(m.v, y, c, j), b.v_dw + c * 9, p, p + channels * kChunkPitch, count);
     }
-    Epilogue add = s.masked(row, n);
-    add.accumulate = true;
-    product<1>(one_row(m.pair + (row - y) * channels * m.pitch, channels, m.pitch), s.a.matrix,
-               channels, add, s.features(row, n), s.a.plane, s.width);
-    norm_to_ring(s, row, n, b.ffn, b.ffn_bias, m.ffn);
-  }
+    for (int64_t row = y; row < y + 2; ++row) {
+      if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
+      product<1>(one_row(m.pair + (row - y) * channels * kChunkPitch, channels, kChunkPitch),
+                 s.a.matrix, channels, s.add(), s.features(row, n) + j, s.a.plane, count);
+      s.mask_features(row, n, j, count);
+      norm_to_ring(s, row, n, j, count, b.ffn, b.ffn_bias, m.ffn);
+    }
+  });
+  end_rows(s, y, margin, m.ffn);
 }
 
-// gates[i] = gelu(dw3x3(ring[i])) * dw3x3(ring[count + i]) on rows y and y + 1.
-inline void gate_pair(const Strip& s, const Ring& ring, int64_t y, int count, const float* dw) {
+// gates[i] = 2 gelu(dw3x3(ring[i])) * dw3x3(ring[gates + i]) on a chunk of rows y and y + 1, then
+// features = mask(start + project(gates)), then(row, j, count).
+template <class Then>
+inline void project_gates(const Strip& s, const Ring& ring, int64_t y, int n, int margin, int gates,
+                          const float* dw, const float* project, const Start& start, Then&& then) {
   const Scratch& m = s.scratch();
-  for (int i = 0; i < count; ++i) {
-    float* g0 = m.gates + i * m.pitch;
-    float* g1 = m.gates + (count + i) * m.pitch;
-    depthwise_ring(ring, y, i, dw + i * 9, g0, g1, 0, s.width);
-    depthwise_ring(ring, y, count + i, dw + (count + i) * 9, m.other, m.other + m.pitch, 0,
-                   s.width);
-    gate_row(g0, m.other, s.width);
-    gate_row(g1, m.other + m.pitch, s.width);
-  }
+  each_chunk(s.width, [&](int j, int count) {
+    for (int i = 0; i < gates; ++i) {
+      prefetch_features(s, y, n, i, gates, j, count);
+      float *const g0 = m.gates + i * kChunkPitch, *const g1 = g0 + gates * kChunkPitch;
+      float *const b0 = m.other, *const b1 = b0 + kChunkPitch;
+      depthwise_pair(four_rows(ring, y, i, j), dw + i * 9, g0, g1, count);
+      depthwise_pair(four_rows(ring, y, gates + i, j), dw + (gates + i) * 9, b0, b1, count);
+      gate_pair(g0, g1, b0, b1, count);
+    }
+    for (int64_t row = y; row < y + 2; ++row) {
+      if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
+      product<1>(one_row(m.gates + (row - y) * gates * kChunkPitch, gates, kChunkPitch), project,
+                 s.channels(), start, s.features(row, n) + j, s.a.plane, count);
+      s.mask_features(row, n, j, count);
+      then(row, j, count);
+    }
+  });
 }
+
+struct Nothing {
+  void operator()(int64_t, int, int) const {}
+};
 
 // Third stage: x = mask(z + project(gelu(a) * b)) in place.
-inline void finish_block(const Strip& s, int64_t y, int n, int margin) {
-  const Scratch& m = s.scratch();
-  const int gates = 2 * s.channels();
-  gate_pair(s, m.ffn, y, gates, s.a.block->ffn_dw);
-  for (int64_t row = y; row < y + 2; ++row) {
-    if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
-    Epilogue add = s.masked(row, n);
-    add.accumulate = true;
-    product<1>(one_row(m.gates + (row - y) * gates * m.pitch, gates, m.pitch), s.a.block->ffn_out,
-               s.channels(), add, s.features(row, n), s.a.plane, s.width);
-  }
+template <class Then = Nothing>
+inline void finish_block(const Strip& s, int64_t y, int n, int margin, Then&& then = {}) {
+  const BlockWeights& b = *s.a.block;
+  project_gates(s, s.scratch().ffn, y, n, margin, 2 * s.channels(), b.ffn_dw, b.ffn_out, s.add(),
+                then);
 }
 
-// q and k of the next block before their 3x3, lead 1.
-inline void start_statistics(const Strip& s, int64_t y) {
-  if (!s.a.partials) return;
-  const Ring& qk = s.scratch().qk;
-  for (int64_t row = y; row < y + 2; ++row) {
-    if (!s.wanted(row, 1)) continue;
-    if (s.in_scene(row))
-      norm_to_ring(s, row, 1, s.a.next->qk, s.a.next->qk_bias, qk);
-    else
-      s.clear(qk, row);
+// q and k of the next block before their 3x3, on a chunk of row y, lead 1.
+struct ToStatistics {
+  const Strip& s;
+  void operator()(int64_t y, int j, int count) const {
+    if (s.a.partials && s.wanted(y, 1))
+      norm_to_ring(s, y, 1, j, count, s.a.next->qk, s.a.next->qk_bias, s.scratch().qk);
   }
+};
+
+// All chunks of rows y and y + 1 have gone through ToStatistics.
+inline void end_statistics_rows(const Strip& s, int64_t y) {
+  if (s.a.partials) end_rows(s, y, 1, s.scratch().qk);
 }
 
 #if PTN_WIDTH == 4 && !defined(__ARM_NEON)
@@ -186,28 +194,29 @@ inline void gather_statistics(const Strip& s, int64_t y) {
   if (width <= 0) return;
   const int blocks = static_cast<int>(round_up(width, PTN_BLOCK)) / PTN_BLOCK;
   const int rows = static_cast<int>(std::min<int64_t>(2, a.y1 - y));
-  float* const pair = m.qk_pair;
-  const int64_t next_row = 2 * c * m.pitch, count = static_cast<int64_t>(size) * kWidth;
+  const int next_row = 2 * c * kChunkPitch;
+  const int64_t count = static_cast<int64_t>(size) * kWidth;
   if (y % PTN_BLOCK == 0) {
     std::fill_n(m.sums, blocks * count, 0.0f);
     std::fill_n(m.totals, blocks * count, 0.0);
   }
-  for (int h = 0; h < heads; ++h) {
-    for (int i = 0; i < 2 * c; ++i) {
-      float* p = pair + i * m.pitch;
-      const int channel = h * 2 * c + i;
-      depthwise_ring(m.qk, y, channel, a.next->qk_dw + channel * 9, p, p + next_row, s.skip, width);
-      for (int r = 0; r < rows; ++r)
-        if (const float* mask = s.mask(y + r, 0)) mask_row(p + r * next_row, mask + s.skip, width);
-    }
-    for (int b = 0; b < blocks; ++b) {
-      const int take = std::min(PTN_BLOCK, width - b * PTN_BLOCK);
-      const float *q = pair + b * PTN_BLOCK, *k = q + c * m.pitch;
-      float* sums = m.sums + b * count;
+  for (int b = 0; b < blocks; ++b) {
+    const int from = s.skip + b * PTN_BLOCK, take = std::min(PTN_BLOCK, width - b * PTN_BLOCK);
+    float* const sums = m.sums + b * count;
+    for (int h = 0; h < heads; ++h) {
+      for (int i = 0; i < 2 * c; ++i) {
+        float* const p = m.qk_pair + i * kChunkPitch;
+        const int channel = h * 2 * c + i;
+        depthwise_pair(four_rows(m.qk, y, channel, from), a.next->qk_dw + channel * 9, p,
+                       p + next_row, take);
+        for (int r = 0; r < rows; ++r)
+          if (const float* mask = s.mask(y + r, 0)) mask_row(p + r * next_row, mask + from, take);
+      }
+      const float *q = m.qk_pair, *k = q + c * kChunkPitch;
       float* norms = sums + (heads * c * c + h * c) * kWidth;
-      gram(q, k, c, m.pitch, next_row, rows, take, sums + h * c * c * kWidth);
-      squares(q, c, m.pitch, next_row, rows, take, norms);
-      squares(k, c, m.pitch, next_row, rows, take, norms + channels * kWidth);
+      gram(q, k, c, kChunkPitch, next_row, rows, take, sums + h * c * c * kWidth);
+      squares(q, c, kChunkPitch, next_row, rows, take, norms);
+      squares(k, c, kChunkPitch, next_row, rows, take, norms + channels * kWidth);
     }
   }
   const bool end = y + rows == a.y1;
@@ -226,8 +235,8 @@ void boundary_segment(const SegmentArgs& a) {
   walk(a, 3, 1, [&](const Strip& s, int64_t y) {
     start_block(s, y, 3, a.margin + 2);
     apply_attention(s, y - 1, 2, a.margin + 1);
-    finish_block(s, y - 2, 1, a.margin);
-    start_statistics(s, y - 2);
+    finish_block(s, y - 2, 1, a.margin, ToStatistics{s});
+    end_statistics_rows(s, y - 2);
     gather_statistics(s, y - 3);
   });
 }

@@ -21,7 +21,7 @@ inline void read_pan(const Strip& s, int64_t y, int n, float* out) {
   if (const float* mask = s.mask(y, n)) mask_row(out, mask, s.width);
 }
 
-// x' of the last encoder block is done; its PAN goes into a ring at the same lead.
+// PAN goes into a ring, at the lead of the stage that finishes the last encoder block.
 inline void pan_to_ring(const Strip& s, int64_t y, int n, int margin) {
   const Ring& pan = s.scratch().pan;
   for (int64_t row = y; row < y + 2; ++row) {
@@ -43,43 +43,47 @@ inline PairInputs features_pair(const Strip& s, int64_t y, int n) {
   return in;
 }
 
-// Rows y and y + 1 of `made` [2][C] into a ring, zero outside the scene, joined.
-inline void pair_to_ring(const Strip& s, const float* made, int64_t y, int margin,
-                         const Ring& ring) {
-  const int64_t pitch = s.scratch().pitch;
-  for (int r = 0; r < 2; ++r) {
-    if (!s.wanted(y + r, margin)) continue;
-    if (!s.in_scene(y + r)) {
-      s.clear(ring, y + r);
-      continue;
-    }
-    copy_row(made + r * ring.channels * pitch, pitch, ring.channels, ring.row(y + r), ring.stride(),
-             s.width);
-    s.join(ring, y + r);
-  }
+// ring = mask(conv3x3(in)) on rows y and y + 1, lead n.
+inline void convolve_to_ring(const Strip& s, const PairInputs& in, const float* direct,
+                             const float* folded, int64_t y, int n, bool relu, int margin,
+                             const Ring& ring) {
+  if (!s.wanted(y, margin) && !s.wanted(y + 1, margin)) return;
+  float* const made = s.scratch().pair;
+  each_chunk(s.width, [&](int j, int count) {
+    convolve_pair(s, in, direct, folded, y, n, relu, j, count, made);
+    for (int64_t row = y; row < y + 2; ++row)
+      if (s.wanted(row, margin) && s.in_scene(row))
+        copy_row(made + (row - y) * ring.channels * kChunkPitch, kChunkPitch, ring.channels,
+                 ring.row(row) + j, ring.stride(), count);
+  });
+  end_rows(s, y, margin, ring);
 }
 
 // between = mask(relu(conv3x3([x, pan]))), lead n; pan is one column ahead.
 inline void first_convolution(const Strip& s, int64_t y, int n, int margin) {
-  if (!s.wanted(y, margin) && !s.wanted(y + 1, margin)) return;
   const Scratch& m = s.scratch();
   const Weights& w = *s.a.weights;
   PairInputs in = features_pair(s, y, n);
   for (int i = 0; i < 4; ++i) in.extra[i] = m.pan.row(y - 1 + i) - 1;
-  convolve_pair(s, in, w.fuse1, w.fuse1_folded, y, n, true, m.pair);
-  pair_to_ring(s, m.pair, y, margin, m.between);
+  convolve_to_ring(s, in, w.fuse1, w.fuse1_folded, y, n, true, margin, m.between);
 }
 
-// x = mask(conv3x3(between)), lead n.
-inline void second_convolution(const Strip& s, int64_t y, int n, int margin) {
+// x = mask(conv3x3(between)), lead n, then(row, j, count).
+template <class Then>
+inline void second_convolution(const Strip& s, int64_t y, int n, int margin, Then&& then) {
   if (!s.wanted(y, margin) && !s.wanted(y + 1, margin)) return;
   const Scratch& m = s.scratch();
   const Weights& w = *s.a.weights;
-  convolve_pair(s, ring_pair(m.between, y), w.fuse2, w.fuse2_folded, y, n, false, m.pair);
-  for (int r = 0; r < 2; ++r)
-    if (s.wanted(y + r, margin) && s.in_scene(y + r))
-      copy_row(m.pair + r * s.channels() * m.pitch, m.pitch, s.channels(), s.features(y + r, n),
-               s.a.plane, s.width);
+  each_chunk(s.width, [&](int j, int count) {
+    convolve_pair(s, ring_pair(m.between, y), w.fuse2, w.fuse2_folded, y, n, false, j, count,
+                  m.pair);
+    for (int64_t row = y; row < y + 2; ++row) {
+      if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
+      copy_row(m.pair + (row - y) * s.channels() * kChunkPitch, kChunkPitch, s.channels(),
+               s.features(row, n) + j, s.a.plane, count);
+      then(row, j, count);
+    }
+  });
 }
 
 inline void fuse_enhanced(const SegmentArgs& a) {
@@ -89,17 +93,16 @@ inline void fuse_enhanced(const SegmentArgs& a) {
     finish_block(s, y - 2, 3, a.margin + 2);
     pan_to_ring(s, y - 2, 3, a.margin + 2);
     first_convolution(s, y - 3, 2, a.margin + 1);
-    second_convolution(s, y - 4, 1, a.margin);
-    start_statistics(s, y - 4);
+    second_convolution(s, y - 4, 1, a.margin, ToStatistics{s});
+    end_statistics_rows(s, y - 4);
     gather_statistics(s, y - 5);
   });
 }
 
-// [x, pan] of row y, lead n, as the input of a 1x1; the row of PAN is read into norm.
-inline Inputs features_and_pan(const Strip& s, int64_t y, int n) {
-  read_pan(s, y, n, s.scratch().norm);
-  Inputs in = one_row(s.features(y, n), s.channels(), s.a.plane);
-  in.extra[0] = s.scratch().norm;
+// [x, pan] of row y from column j on, lead n, as the input of a 1x1; PAN is in its ring.
+inline Inputs features_and_pan(const Strip& s, int64_t y, int n, int j) {
+  Inputs in = one_row(s.features(y, n) + j, s.channels(), s.a.plane);
+  in.extra[0] = s.scratch().pan.row(y) + j;
   return in;
 }
 
@@ -108,56 +111,44 @@ inline void fuse_conv1x1(const SegmentArgs& a) {
     const Scratch& m = s.scratch();
     start_block(s, y, 3, a.margin + 2);
     apply_attention(s, y - 1, 2, a.margin + 1);
-    finish_block(s, y - 2, 1, a.margin);
-    for (int64_t row = y - 2; row < y; ++row) {
-      if (!s.wanted(row, a.margin) || !s.in_scene(row)) continue;
-      const Epilogue e = s.masked(row, 1);
-      product<1>(features_and_pan(s, row, 1), a.weights->fuse1, s.channels(), e, m.pair, m.pitch,
-                 s.width);
-      copy_row(m.pair, m.pitch, s.channels(), s.features(row, 1), a.plane, s.width);
-    }
-    start_statistics(s, y - 2);
+    pan_to_ring(s, y - 2, 1, a.margin);
+    finish_block(s, y - 2, 1, a.margin, [&](int64_t row, int j, int count) {
+      product<1>(features_and_pan(s, row, 1, j), a.weights->fuse1, s.channels(), s.fresh(), m.pair,
+                 kChunkPitch, count);
+      copy_row(m.pair, kChunkPitch, s.channels(), s.features(row, 1) + j, a.plane, count);
+      s.mask_features(row, 1, j, count);
+      ToStatistics{s}(row, j, count);
+    });
+    end_statistics_rows(s, y - 2);
     gather_statistics(s, y - 3);
   });
 }
 
-// between = mask(conv1x1([x, pan])), 2 C channels.
-inline void start_gate(const Strip& s, int64_t y, int n, int margin) {
-  const Ring& ring = s.scratch().between;
-  for (int64_t row = y; row < y + 2; ++row) {
-    if (!s.wanted(row, margin)) continue;
-    if (!s.in_scene(row)) {
-      s.clear(ring, row);
-      continue;
-    }
-    const Epilogue e = s.masked(row, n);
-    product<1>(features_and_pan(s, row, n), s.a.weights->gate, ring.channels, e, ring.row(row),
-               ring.stride(), s.width);
-    s.join(ring, row);
+// between = mask(conv1x1([x, pan])), 2 C channels, on a chunk of row y.
+struct ToGate {
+  const Strip& s;
+  int n;
+  void operator()(int64_t y, int j, int count) const {
+    const Ring& ring = s.scratch().between;
+    float* const out = ring.row(y) + j;
+    product<1>(features_and_pan(s, y, n, j), s.a.weights->gate, ring.channels, s.fresh(), out,
+               ring.stride(), count);
+    s.mask_rows(out, ring.stride(), ring.channels, y, n, j, count);
   }
-}
-
-// x = mask(project(gelu(a) * b)).
-inline void finish_gate(const Strip& s, int64_t y, int n, int margin) {
-  const Scratch& m = s.scratch();
-  const int channels = s.channels();
-  gate_pair(s, m.between, y, channels, s.a.weights->gate_dw);
-  for (int64_t row = y; row < y + 2; ++row) {
-    if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
-    const Epilogue e = s.masked(row, n);
-    product<1>(one_row(m.gates + (row - y) * channels * m.pitch, channels, m.pitch),
-               s.a.weights->gate_out, channels, e, s.features(row, n), s.a.plane, s.width);
-  }
-}
+};
 
 inline void fuse_gated(const SegmentArgs& a) {
   walk(a, 4, 1, [&](const Strip& s, int64_t y) {
+    const Ring& ring = s.scratch().between;
     start_block(s, y, 4, a.margin + 3);
     apply_attention(s, y - 1, 3, a.margin + 2);
-    finish_block(s, y - 2, 2, a.margin + 1);
-    start_gate(s, y - 2, 2, a.margin + 1);
-    finish_gate(s, y - 3, 1, a.margin);
-    start_statistics(s, y - 3);
+    pan_to_ring(s, y - 2, 2, a.margin + 1);
+    finish_block(s, y - 2, 2, a.margin + 1, ToGate{s, 2});
+    end_rows(s, y - 2, a.margin + 1, ring);
+    // x = mask(project(gelu(a) * b))
+    project_gates(s, ring, y - 3, 1, a.margin, s.channels(), a.weights->gate_dw,
+                  a.weights->gate_out, s.fresh(), ToStatistics{s});
+    end_statistics_rows(s, y - 3);
     gather_statistics(s, y - 4);
   });
 }

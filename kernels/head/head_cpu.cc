@@ -37,13 +37,16 @@ inline void upsample_pair(const Strip& s, int64_t y, int n, int margin) {
 void head_segment(const SegmentArgs& a) {
   walk(a, 2, 1, [&](const Strip& s, int64_t y) {
     upsample_pair(s, y, 2, a.margin + 1);
-    for (int64_t row = y - 1; row < y + 1; ++row) {
-      if (!s.wanted(row, a.margin) || !s.in_scene(row)) continue;
-      const Epilogue e = s.masked(row, 1);
-      product<3>(three_rows(s.scratch().ms, row), a.weights->head, s.channels(), e,
-                 s.features(row, 1), a.plane, s.width);
-    }
-    start_statistics(s, y - 1);
+    each_chunk(s.width, [&](int j, int count) {
+      for (int64_t row = y - 1; row < y + 1; ++row) {
+        if (!s.wanted(row, a.margin) || !s.in_scene(row)) continue;
+        product<3>(three_rows(s.scratch().ms, row, j), a.weights->head, s.channels(), s.fresh(),
+                   s.features(row, 1) + j, a.plane, count);
+        s.mask_features(row, 1, j, count);
+        ToStatistics{s}(row, j, count);
+      }
+    });
+    end_statistics_rows(s, y - 1);
     gather_statistics(s, y - 2);
   });
 }

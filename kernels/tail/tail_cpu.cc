@@ -16,11 +16,9 @@ inline Ring tail_ring(const Strip& s) {
 
 // between = mask(conv3x3(x)), lead 1.
 inline void refine(const Strip& s, int64_t y) {
-  if (!s.wanted(y, 1) && !s.wanted(y + 1, 1)) return;
   const Weights& w = *s.a.weights;
-  float* const pair = s.scratch().pair;
-  convolve_pair(s, features_pair(s, y, 1), w.refine, w.refine_folded, y, 1, false, pair);
-  pair_to_ring(s, pair, y, 1, tail_ring(s));
+  convolve_to_ring(s, features_pair(s, y, 1), w.refine, w.refine_folded, y, 1, false, 1,
+                   tail_ring(s));
 }
 
 // fused = mask(conv3x3(between) + ms_up).
@@ -32,12 +30,17 @@ inline void finish_tile(const Strip& s, int64_t y) {
   for (int64_t row = y; row < y + 2; ++row) {
     if (!s.wanted(row, 0) || count <= 0) continue;
     upsample_strip(s, row, 0, m.fused, m.pitch);
-    // summed by itself: on top of ms_up, which is far larger, every term would be rounded coarsely
-    float* const residual = m.gates;
-    product<3>(three_rows(tail_ring(s), row), a.weights->output, bands, s.masked(row, 0), residual,
-               m.pitch, s.width);
-    for (int64_t i = 0; i < bands * m.pitch; i += kWidth)
-      store(m.fused + i, load(m.fused + i) + load(residual + i));
+    each_chunk(s.width, [&](int j, int columns) {
+      // summed by itself: on top of ms_up, which is far larger, every term would be rounded coarsely
+      float* const residual = m.gates;
+      product<3>(three_rows(tail_ring(s), row, j), a.weights->output, bands, s.fresh(), residual,
+                 kChunkPitch, columns);
+      s.mask_rows(residual, kChunkPitch, bands, row, 0, j, columns);
+      for (int k = 0; k < bands; ++k) {
+        float *f = m.fused + k * m.pitch + j, *r = residual + k * kChunkPitch;
+        for (int i = 0; i < columns; i += kWidth) store(f + i, load(f + i) + load(r + i));
+      }
+    });
     for (int k = 0; k < bands; ++k)
       std::memcpy(a.fused + k * a.fused_plane + row % a.fused_rows * a.fused_pitch + s.x + s.skip,
                   m.fused + k * m.pitch + s.skip, static_cast<size_t>(count) * sizeof(float));
