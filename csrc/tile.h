@@ -12,8 +12,8 @@ namespace pantiny {
 
 constexpr int kGuard = 32;       // floats left and right of a feature row that strips may touch
 constexpr int64_t kStrip = 192;  // columns of a strip
-constexpr int kChunk = 48;       // columns a stage takes at a time: what it makes stays in L1
-constexpr int kChunkPitch = 80;  // floats of a chunk's row: an odd number of cache lines
+constexpr int kChunk = 96;        // columns a stage takes at a time: what it makes stays near
+constexpr int kChunkPitch = 144;  // floats of a chunk's row: an odd number of cache lines
 constexpr int kLead = 16;        // floats in front of a ring row, the last two of them carried
 constexpr int kStripPad = 64;    // columns a first strip may be wider
 constexpr int kMaskRows = 8;     // more than the row lag of the longest segment

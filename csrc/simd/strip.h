@@ -158,26 +158,25 @@ inline PairInputs ring_pair(const Ring& ring, int64_t y) {
   return in;
 }
 
-// out [2][C][kChunkPitch] = 3x3 product on a chunk of rows y and y + 1, masked, lead n. With rows
-// d0..d3 and g0..g2 of the kernel, F(2, 3) along y takes four 1x3 products instead of six:
+// rows[0], rows[1]: C channels, `stride` apart, of a 3x3 product on a chunk of rows y and y + 1,
+// masked, lead n. With rows d0..d3 and g0..g2 of the kernel, F(2, 3) along y takes four 1x3 products instead of six:
 //   m1 = (g0 + g1 + g2) / 2 (d1 + d2), m2 = (g0 - g1 + g2) / 2 (d2 - d1),
 //   row y: m1 + m2 + g0 (d0 - d2), row y + 1: m1 - m2 + g2 (d3 - d1).
 // What one row alone reads does not touch the other.
 inline void convolve_pair(const Strip& s, const PairInputs& in, const float* direct,
                           const float* folded, int64_t y, int n, bool relu, int j, int count,
-                          float* out) {
+                          float* const (&rows)[2], int64_t stride) {
   const int outputs = s.channels();
-  float* const rows[2] = {out, out + outputs * kChunkPitch};
   auto finish = [&] {
     for (int r = 0; r < 2; ++r) {
       if (relu)
-        for (int o = 0; o < outputs; ++o) relu_row(rows[r] + o * kChunkPitch, count);
-      s.mask_rows(rows[r], kChunkPitch, outputs, y + r, n, j, count);
+        for (int o = 0; o < outputs; ++o) relu_row(rows[r] + o * stride, count);
+      s.mask_rows(rows[r], stride, outputs, y + r, n, j, count);
     }
   };
   if (s.a.bf16) {  // sums of rows would be rounded
     for (int r = 0; r < 2; ++r)
-      product<3>(in.around(r, j), direct, outputs, s.fresh(), rows[r], kChunkPitch, count);
+      product<3>(in.around(r, j), direct, outputs, s.fresh(), rows[r], stride, count);
     return finish();
   }
   const int inputs = in.channels + (in.extra[0] ? 1 : 0);
@@ -200,13 +199,13 @@ inline void convolve_pair(const Strip& s, const PairInputs& in, const float* dir
   const int64_t next = static_cast<int64_t>(inputs) * 3 * outputs;
   auto one = [&](int i, bool accumulate, float* to) {
     product<3>(one_row(t[i], inputs, kChunkPitch), folded + i * next, outputs,
-               {nullptr, accumulate}, to, kChunkPitch, count);
+               {nullptr, accumulate}, to, stride, count);
   };
   one(1, false, rows[0]);
   one(2, false, rows[1]);
   for (int o = 0; o < outputs; ++o)
     for (int i = 0; i < count; i += kWidth) {
-      float *a = rows[0] + o * kChunkPitch + i, *b = rows[1] + o * kChunkPitch + i;
+      float *a = rows[0] + o * stride + i, *b = rows[1] + o * stride + i;
       const Vec m1 = load(a), m2 = load(b);
       store(a, m1 + m2);
       store(b, m1 - m2);
@@ -214,13 +213,6 @@ inline void convolve_pair(const Strip& s, const PairInputs& in, const float* dir
   one(0, true, rows[0]);
   one(3, true, rows[1]);
   finish();
-}
-
-// Copy `count` channels of a row, `from` pitch to `to` stride.
-inline void copy_row(const float* from, int64_t pitch, int count, float* to, int64_t stride,
-                     int width) {
-  for (int c = 0; c < count; ++c)
-    std::memcpy(to + c * stride, from + c * pitch, static_cast<size_t>(width) * sizeof(float));
 }
 
 // Ask for share i of `of` shares of a chunk of the features that the first stage will read next,

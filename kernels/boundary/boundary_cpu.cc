@@ -165,12 +165,31 @@ inline void gram(const float* q, const float* k, int c, int64_t pitch, int64_t n
   }
 }
 
+template <int I>
+inline void square_rows(const float* x, int64_t pitch, int64_t next_row, int rows, int width,
+                        float* sums) {
+  Vec sum[I];
+#pragma GCC unroll 8
+  for (int i = 0; i < I; ++i) sum[i] = load(sums + i * kWidth);
+  for (int r = 0; r < rows; ++r, x += next_row)
+    for (int j = 0; j < width; j += kWidth)
+#pragma GCC unroll 8
+      for (int i = 0; i < I; ++i) {
+        const Vec v = load(x + i * pitch + j);
+        sum[i] += v * v;
+      }
+#pragma GCC unroll 8
+  for (int i = 0; i < I; ++i) store(sums + i * kWidth, sum[i]);
+}
+
 // sums[c][kWidth] += x^2
 inline void squares(const float* x, int channels, int64_t pitch, int64_t next_row, int rows,
                     int width, float* sums) {
-  for (int c = 0; c < channels; ++c)
-    gram_tile<1, 1>(x + c * pitch, x + c * pitch, pitch, next_row, rows, width, sums + c * kWidth,
-                    0);
+  int c = 0;
+  for (; c + 7 <= channels; c += 7)
+    square_rows<7>(x + c * pitch, pitch, next_row, rows, width, sums + c * kWidth);
+  for (; c < channels; ++c)
+    square_rows<1>(x + c * pitch, pitch, next_row, rows, width, sums + c * kWidth);
 }
 
 // Lanes of `sums` join the totals in double and start anew.

@@ -1,5 +1,6 @@
 // Included by csrc/cpu_isa.cc, once per instruction set.
 #include <algorithm>
+#include <cstring>
 
 #include "csrc/simd/dn.h"
 #include "csrc/simd/strip.h"
@@ -43,19 +44,38 @@ inline PairInputs features_pair(const Strip& s, int64_t y, int n) {
   return in;
 }
 
-// ring = mask(conv3x3(in)) on rows y and y + 1, lead n.
+// to(row, j) = mask(conv3x3(in)), channels `stride` apart, on rows y and y + 1, lead n, then
+// then(row, j, count). Rows that are not wanted may not be there.
+template <class To, class Then>
+inline void convolve_rows(const Strip& s, const PairInputs& in, const float* direct,
+                          const float* folded, int64_t y, int n, bool relu, int margin, To&& to,
+                          int64_t stride, Then&& then) {
+  bool needed[2];
+  for (int r = 0; r < 2; ++r) needed[r] = s.wanted(y + r, margin) && s.in_scene(y + r);
+  if (!needed[0] && !needed[1]) return;
+  each_chunk(s.width, [&](int j, int count) {
+    // where one of them is not, both are made beside it
+    const bool both = needed[0] && needed[1];
+    const int64_t next = both ? stride : kChunkPitch;
+    float* const made = s.scratch().pair;
+    float* const rows[2] = {both ? to(y, j) : made,
+                            both ? to(y + 1, j) : made + s.channels() * kChunkPitch};
+    convolve_pair(s, in, direct, folded, y, n, relu, j, count, rows, next);
+    for (int r = 0; r < 2; ++r) {
+      if (!needed[r]) continue;
+      for (int c = 0; !both && c < s.channels(); ++c)
+        std::memcpy(to(y + r, j) + c * stride, rows[r] + c * next,
+                    static_cast<size_t>(count) * sizeof(float));
+      then(y + r, j, count);
+    }
+  });
+}
+
 inline void convolve_to_ring(const Strip& s, const PairInputs& in, const float* direct,
                              const float* folded, int64_t y, int n, bool relu, int margin,
                              const Ring& ring) {
-  if (!s.wanted(y, margin) && !s.wanted(y + 1, margin)) return;
-  float* const made = s.scratch().pair;
-  each_chunk(s.width, [&](int j, int count) {
-    convolve_pair(s, in, direct, folded, y, n, relu, j, count, made);
-    for (int64_t row = y; row < y + 2; ++row)
-      if (s.wanted(row, margin) && s.in_scene(row))
-        copy_row(made + (row - y) * ring.channels * kChunkPitch, kChunkPitch, ring.channels,
-                 ring.row(row) + j, ring.stride(), count);
-  });
+  auto to = [&](int64_t row, int j) { return ring.row(row) + j; };
+  convolve_rows(s, in, direct, folded, y, n, relu, margin, to, ring.stride(), Nothing{});
   end_rows(s, y, margin, ring);
 }
 
@@ -71,19 +91,10 @@ inline void first_convolution(const Strip& s, int64_t y, int n, int margin) {
 // x = mask(conv3x3(between)), lead n, then(row, j, count).
 template <class Then>
 inline void second_convolution(const Strip& s, int64_t y, int n, int margin, Then&& then) {
-  if (!s.wanted(y, margin) && !s.wanted(y + 1, margin)) return;
-  const Scratch& m = s.scratch();
   const Weights& w = *s.a.weights;
-  each_chunk(s.width, [&](int j, int count) {
-    convolve_pair(s, ring_pair(m.between, y), w.fuse2, w.fuse2_folded, y, n, false, j, count,
-                  m.pair);
-    for (int64_t row = y; row < y + 2; ++row) {
-      if (!s.wanted(row, margin) || !s.in_scene(row)) continue;
-      copy_row(m.pair + (row - y) * s.channels() * kChunkPitch, kChunkPitch, s.channels(),
-               s.features(row, n) + j, s.a.plane, count);
-      then(row, j, count);
-    }
-  });
+  auto to = [&](int64_t row, int j) { return s.features(row, n) + j; };
+  convolve_rows(s, ring_pair(s.scratch().between, y), w.fuse2, w.fuse2_folded, y, n, false, margin,
+                to, s.a.plane, then);
 }
 
 inline void fuse_enhanced(const SegmentArgs& a) {
@@ -115,7 +126,9 @@ inline void fuse_conv1x1(const SegmentArgs& a) {
     finish_block(s, y - 2, 1, a.margin, [&](int64_t row, int j, int count) {
       product<1>(features_and_pan(s, row, 1, j), a.weights->fuse1, s.channels(), s.fresh(), m.pair,
                  kChunkPitch, count);
-      copy_row(m.pair, kChunkPitch, s.channels(), s.features(row, 1) + j, a.plane, count);
+      for (int c = 0; c < s.channels(); ++c)
+        std::memcpy(s.features(row, 1) + c * a.plane + j, m.pair + c * kChunkPitch,
+                    static_cast<size_t>(count) * sizeof(float));
       s.mask_features(row, 1, j, count);
       ToStatistics{s}(row, j, count);
     });
