@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "csrc/pairs.h"
+
 namespace pantiny {
 
 namespace {
@@ -82,6 +84,26 @@ void transpose(const float* w, int inputs, int outputs, float* out) {
     for (int k = 0; k < inputs; ++k) out[k * outputs + o] = w[o * inputs + k];
 }
 
+// Memory of the weights of a product, [taps][inputs][taps][outputs], and of its pairs.
+struct PanelMemory {
+  int taps, inputs, outputs;
+  float* w;
+  uint32_t* pairs;
+
+  PanelMemory(Arena& arena, int taps, int inputs, int outputs)
+      : taps(taps),
+        inputs(inputs),
+        outputs(outputs),
+        w(arena.take<float>(static_cast<size_t>(taps) * inputs * taps * outputs)),
+        pairs(arena.take<uint32_t>(static_cast<size_t>(pairs_size(taps, inputs, outputs)))) {}
+
+  // Of weights that are there.
+  Panel packed() const {
+    pack_pairs(w, taps, inputs, outputs, pairs);
+    return {w, pairs};
+  }
+};
+
 // The gate's other factor: the kernels take twice the GELU.
 void halve(float* w, int count) {
   for (int i = 0; i < count; ++i) w[i] *= 0.5f;
@@ -90,16 +112,15 @@ void halve(float* w, int count) {
 void fill_block(Arena& arena, const ptn_arch& a, const char* prefix, Tensors* tensors,
                 BlockWeights* out) {
   const int channels = a.channels, c = channels / a.heads;
-  auto* v = arena.take<float>(channels * channels);
+  const PanelMemory v(arena, 1, channels, channels), qk(arena, 1, channels, 2 * channels);
+  const PanelMemory ffn(arena, 1, channels, 4 * channels);
+  const PanelMemory ffn_out(arena, 1, 2 * channels, channels);
   auto* v_bias = arena.take<float>(channels);
   auto* v_dw = arena.take<float>(channels * 9);
-  auto* qk = arena.take<float>(2 * channels * channels);
   auto* qk_bias = arena.take<float>(2 * channels);
   auto* qk_dw = arena.take<float>(2 * channels * 9);
-  auto* ffn = arena.take<float>(4 * channels * channels);
   auto* ffn_bias = arena.take<float>(4 * channels);
   auto* ffn_dw = arena.take<float>(4 * channels * 9);
-  auto* ffn_out = arena.take<float>(2 * channels * channels);
   auto* temperature = arena.take<float>(a.heads);
   auto* project = arena.take<float>(channels * channels);
   if (!tensors) return;
@@ -119,70 +140,69 @@ void fill_block(Arena& arena, const ptn_arch& a, const char* prefix, Tensors* te
 
   int order[4 * 64];
   for (int i = 0; i < channels; ++i) order[i] = 2 * channels + i;
-  pack_1x1(w_qkv, channels, order, channels, gamma1, beta1, v, v_bias);
+  pack_1x1(w_qkv, channels, order, channels, gamma1, beta1, v.w, v_bias);
   pack_depthwise(w_dw, order, channels, v_dw);
   for (int i = 0; i < 2 * channels; ++i) {  // per head q, then k
     const int head = i / (2 * c), j = i % (2 * c);
     order[i] = head * c + (j < c ? j : channels + j - c);
   }
-  pack_1x1(w_qkv, channels, order, 2 * channels, gamma1, beta1, qk, qk_bias);
+  pack_1x1(w_qkv, channels, order, 2 * channels, gamma1, beta1, qk.w, qk_bias);
   pack_depthwise(w_dw, order, 2 * channels, qk_dw);
   for (int i = 0; i < 4 * channels; ++i) order[i] = i;
-  pack_1x1(w_expand, channels, order, 4 * channels, gamma2, beta2, ffn, ffn_bias);
+  pack_1x1(w_expand, channels, order, 4 * channels, gamma2, beta2, ffn.w, ffn_bias);
   pack_depthwise(w_ffn_dw, order, 4 * channels, ffn_dw);
   halve(ffn_dw + 2 * channels * 9, 2 * channels * 9);
-  transpose(w_out, 2 * channels, channels, ffn_out);
+  transpose(w_out, 2 * channels, channels, ffn_out.w);
   std::memcpy(temperature, w_temperature, a.heads * sizeof(float));
   std::memcpy(project, w_project, channels * channels * sizeof(float));
-  *out = {v,   v_bias,   v_dw,   qk,      qk_bias,     qk_dw,
-          ffn, ffn_bias, ffn_dw, ffn_out, temperature, project};
+  *out = {v.packed(), qk.packed(), ffn.packed(), ffn_out.packed(), v_bias,      v_dw,
+          qk_bias,    qk_dw,       ffn_bias,     ffn_dw,           temperature, project};
 }
 
 void fill_fusion(Arena& arena, const ptn_arch& a, Tensors* tensors, Weights* w) {
   const int channels = a.channels;
   if (a.fusion == PTN_FUSION_ENHANCED_CONV) {
-    auto* fuse1 = arena.take<float>((channels + 1) * 9 * channels);
-    auto* fuse2 = arena.take<float>(channels * 9 * channels);
+    const PanelMemory fuse1(arena, 3, channels + 1, channels), fuse2(arena, 3, channels, channels);
     auto* fuse1_folded = arena.take<float>((channels + 1) * 12 * channels);
     auto* fuse2_folded = arena.take<float>(channels * 12 * channels);
     if (!tensors) return;
     const float* w1 = tensors->get("fusion", ".conv1.weight", channels * (channels + 1) * 9);
     const float* w2 = tensors->get("fusion", ".conv2.weight", channels * channels * 9);
     if (!tensors->ok()) return;
-    pack_3x3(w1, channels + 1, channels, fuse1);
-    pack_3x3(w2, channels, channels, fuse2);
+    pack_3x3(w1, channels + 1, channels, fuse1.w);
+    pack_3x3(w2, channels, channels, fuse2.w);
     pack_folded(w1, channels + 1, channels, fuse1_folded);
     pack_folded(w2, channels, channels, fuse2_folded);
-    w->fuse1 = fuse1;
-    w->fuse2 = fuse2;
+    w->fuse1 = fuse1.packed();
+    w->fuse2 = fuse2.packed();
     w->fuse1_folded = fuse1_folded;
     w->fuse2_folded = fuse2_folded;
     return;
   }
   if (a.fusion == PTN_FUSION_CONV1X1) {
-    auto* fuse1 = arena.take<float>((channels + 1) * channels);
+    const PanelMemory fuse1(arena, 1, channels + 1, channels);
     if (!tensors) return;
     const float* w1 = tensors->get("fusion", ".conv.weight", channels * (channels + 1));
     if (!tensors->ok()) return;
-    transpose(w1, channels + 1, channels, fuse1);
-    w->fuse1 = fuse1;
+    transpose(w1, channels + 1, channels, fuse1.w);
+    w->fuse1 = fuse1.packed();
     return;
   }
-  auto* gate = arena.take<float>((channels + 1) * 2 * channels);
+  const PanelMemory gate(arena, 1, channels + 1, 2 * channels);
+  const PanelMemory gate_out(arena, 1, channels, channels);
   auto* gate_dw = arena.take<float>(2 * channels * 9);
-  auto* gate_out = arena.take<float>(channels * channels);
   if (!tensors) return;
   const float* expand = tensors->get("fusion", ".expand.weight", 2 * channels * (channels + 1));
   const float* dw = tensors->get("fusion", ".dw.weight", 2 * channels * 9);
   const float* project = tensors->get("fusion", ".project.weight", channels * channels);
   if (!tensors->ok()) return;
-  transpose(expand, channels + 1, 2 * channels, gate);
+  transpose(expand, channels + 1, 2 * channels, gate.w);
   std::memcpy(gate_dw, dw, 2 * channels * 9 * sizeof(float));
   halve(gate_dw + channels * 9, channels * 9);
-  transpose(project, channels, channels, gate_out);
-  w->gate = gate;
+  transpose(project, channels, channels, gate_out.w);
+  w->gate = gate.packed();
   w->gate_dw = gate_dw;
-  w->gate_out = gate_out;
+  w->gate_out = gate_out.packed();
 }
 
 // With tensors == nullptr only the arena is advanced.
@@ -193,9 +213,8 @@ void lay_out(Arena& arena, const ptn_arch& a, Tensors* tensors, ptn_model** out)
   auto* blocks = arena.take<BlockWeights>(w.blocks_total());
   w.blocks = blocks;
   const int channels = a.channels;
-  auto* head = arena.take<float>(a.bands * 9 * channels);
-  auto* refine = arena.take<float>(channels * 9 * channels);
-  auto* output = arena.take<float>(channels * 9 * a.bands);
+  const PanelMemory head(arena, 3, a.bands, channels), refine(arena, 3, channels, channels);
+  const PanelMemory output(arena, 3, channels, a.bands);
   auto* refine_folded = arena.take<float>(channels * 12 * channels);
   for (int i = 0; i < w.blocks_total(); ++i) {
     char prefix[32];
@@ -210,14 +229,14 @@ void lay_out(Arena& arena, const ptn_arch& a, Tensors* tensors, ptn_model** out)
   const float* w_refine = tensors->get("refine", ".weight", channels * channels * 9);
   const float* w_output = tensors->get("output", ".weight", a.bands * channels * 9);
   if (!tensors->ok()) return;
-  pack_3x3(w_head, a.bands, channels, head);
-  pack_3x3(w_refine, channels, channels, refine);
-  pack_3x3(w_output, channels, a.bands, output);
-  w.head = head;
+  pack_3x3(w_head, a.bands, channels, head.w);
+  pack_3x3(w_refine, channels, channels, refine.w);
+  pack_3x3(w_output, channels, a.bands, output.w);
+  w.head = head.packed();
   pack_folded(w_refine, channels, channels, refine_folded);
-  w.refine = refine;
+  w.refine = refine.packed();
   w.refine_folded = refine_folded;
-  w.output = output;
+  w.output = output.packed();
   model->weights = w;
   *out = model;
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "csrc/cpu_table.h"
+#include "csrc/pairs.h"
 #include "csrc/parallel.h"
 #include "csrc/plan_tile.h"
 #include "kernels/fold/fold.h"
@@ -56,6 +57,7 @@ void lay_out(Arena& arena, const ptn_model& model, const ptn_scene& s, ptn_plan*
   p.statistics = arena.take<double>(w.statistics_size());
   p.partials = arena.take<double>(band_rows / PTN_BLOCK * block_columns(s) * w.statistics_size());
   p.matrices = arena.take<float>(w.blocks_total() * channels * channels);
+  p.pairs = arena.take<uint32_t>(w.blocks_total() * pairs_size(1, w.arch.channels, w.arch.channels));
   p.columns = arena.take<CubicTaps>(s.width);
   const int64_t lag = network_lag(s, w.arch.bands);
   p.network_height = std::min(round_up(network_step(s) + lag, PTN_BLOCK), s.height);
@@ -154,8 +156,10 @@ void run_statistics(const Job& job, int64_t y0, int64_t y1) {
   sum_partials(plan, y1 - y0);
   if (y1 == plan.scene.height) {
     const Weights& w = plan.model->weights;
-    const int size = w.arch.channels * w.arch.channels;
-    fold(w, w.blocks[job.pass], plan.statistics, plan.matrices + job.pass * size);
+    const int c = w.arch.channels;
+    float* const matrix = plan.matrices + job.pass * c * c;
+    fold(w, w.blocks[job.pass], plan.statistics, matrix);
+    pack_pairs(matrix, 1, c, c, plan.pairs + job.pass * pairs_size(1, c, c));
   }
 }
 

@@ -23,6 +23,7 @@ struct ptn_plan {
   double* statistics;  // of the pass being run
   double* partials;    // [block rows of a band][block columns][statistics]
   float* matrices;     // [blocks][C][C]
+  uint32_t* pairs;     // of the matrices
   pantiny::CubicTaps* columns;
 
   int64_t pitch;    // of one channel of a feature row, kept or of a tile

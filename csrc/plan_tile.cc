@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "csrc/cpu_table.h"
+#include "csrc/pairs.h"
 
 namespace pantiny {
 
@@ -197,7 +198,8 @@ void run_tile(const TileTask& task, double* partials, int64_t partials_pitch) {
   for (int i = keep ? pass : 0; i <= pass; ++i) {
     a.margin = margin_after(w, i, pass);
     a.block = i > 0 ? &w.blocks[i - 1] : nullptr;
-    a.matrix = i > 0 ? p.matrices + (i - 1) * w.arch.channels * w.arch.channels : nullptr;
+    const int c = w.arch.channels;
+    if (i > 0) a.matrix = {p.matrices + (i - 1) * c * c, p.pairs + (i - 1) * pairs_size(1, c, c)};
     a.next = i < w.blocks_total() ? &w.blocks[i] : nullptr;
     a.partials = i == pass ? partials : nullptr;
     segment_fn(w, i)(a);

@@ -23,23 +23,31 @@ constexpr int kFlushRows = 8;    // rows summed in float before they go to doubl
 // static: objects of different instruction sets must not share code
 static constexpr int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
 
+// Weights of a product, and the same in pairs (pairs.h).
+struct Panel {
+  const float* w;
+  const uint32_t* pairs;
+};
+
 struct BlockWeights {
   // 1x1 weights are [k][o] with LayerNorm's weight folded in; bias holds LayerNorm's.
-  const float *v, *v_bias, *v_dw;        // [C][C], [C], [C][9]
-  const float *qk, *qk_bias, *qk_dw;     // [C][2C], [2C], [2C][9]; per head q, then k
-  const float *ffn, *ffn_bias, *ffn_dw;  // [C][4C], [4C], [4C][9]; a, then b, its 3x3 halved
-  const float* ffn_out;                  // [2C][C]
+  Panel v, qk, ffn;                // [C][C]; [C][2C], per head q, then k; [C][4C], a, then b
+  Panel ffn_out;                   // [2C][C]
+  const float *v_bias, *v_dw;      // [C], [C][9]
+  const float *qk_bias, *qk_dw;    // [2C], [2C][9]
+  const float *ffn_bias, *ffn_dw;  // [4C], [4C][9]; the 3x3 of b is halved
   const float* temperature;              // [heads]
   const float* project;                  // [C][C], [o][k]
 };
 
 struct Weights {
   ptn_arch arch;
-  const float* head;           // [3][K][3][C]: rows, inputs, columns, outputs
+  Panel head;                  // [3][K][3][C]: rows, inputs, columns, outputs
   const BlockWeights* blocks;  // encoder, then body
-  const float *fuse1, *fuse2;  // enhanced_conv: [3][C+1][3][C], [3][C][3][C]; conv1x1: [C+1][C]
-  const float *gate, *gate_dw, *gate_out;  // gated_conv: [C+1][2C], [2C][9] as ffn_dw, [C][C]
-  const float *refine, *output;            // [3][C][3][C], [3][C][3][K]
+  Panel fuse1, fuse2;          // enhanced_conv: [3][C+1][3][C], [3][C][3][C]; conv1x1: [C+1][C]
+  Panel gate, gate_out;        // gated_conv: [C+1][2C], [C][C]
+  const float* gate_dw;        // gated_conv: [2C][9], as ffn_dw
+  Panel refine, output;        // [3][C][3][C], [3][C][3][K]
   // [4][inputs][3][C], for two rows at a time: g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2
   const float *fuse1_folded, *fuse2_folded, *refine_folded;
 
@@ -112,7 +120,7 @@ struct SegmentArgs {
   ValidSource valid;
   const Upsample* upsample;
   const BlockWeights* block;  // the block whose matrix is known (not for the head)
-  const float* matrix;        // [k][o], folded attention of that block
+  Panel matrix;               // [k][o], folded attention of that block
   // Statistics of block `next` on [y0, y1) x [x0, x1): one row of statistics_size() doubles
   // per PTN_BLOCK x PTN_BLOCK block, partials_pitch blocks to a block row. Null: not wanted.
   const BlockWeights* next;

@@ -1,6 +1,6 @@
-// Products with both operands rounded to bfloat16 and sums in float32, two channels a step. What
-// they read is packed as they go: a lane holds channel 2 i in its low and 2 i + 1 in its high
-// half. The layout of inputs and weights is that of product.h.
+// Products with both operands rounded to bfloat16 and sums in float32, two channels a step: a lane
+// holds channel 2 i in its low and 2 i + 1 in its high half. Inputs are packed as they are read,
+// weights once (pairs.h); otherwise as product.h.
 #pragma once
 
 #include "csrc/simd/vec.h"
@@ -20,26 +20,27 @@ namespace {
 typedef uint32_t VecU __attribute__((vector_size(kWidth * 4), aligned(4), may_alias));
 
 constexpr int kMaxChannels = 64;
-constexpr int kMaxPairs = (kMaxChannels / 2 + 1) * 9;  // and one for the channel beside them
+constexpr int kMaxPairs = 2 * kMaxChannels / 2;  // the gates of the widest network
 
-inline VecU splat_bits(uint32_t x) { return VecU{} + x; }
-
-// Round half to even, in the high half of each lane.
-inline VecU rounded_bits(VecU u) { return u + 0x7fff + ((u >> 16) & 1); }
-
-inline VecU pack_pair(Vec low, Vec high) {
-  const VecU a = rounded_bits(reinterpret_cast<VecU>(low));
-  const VecU b = rounded_bits(reinterpret_cast<VecU>(high));
-  return (a >> 16) | (b & 0xffff0000u);
+inline VecU splat_bits(uint32_t x) {
+#if PTN_WIDTH == 16
+  return VecU{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+#else
+  return VecU{} + x;
+#endif
 }
 
-inline uint32_t pack_pair(float low, float high) {
-  uint32_t a, b;
-  __builtin_memcpy(&a, &low, 4);
-  __builtin_memcpy(&b, &high, 4);
-  a += 0x7fff + ((a >> 16) & 1);
-  b += 0x7fff + ((b >> 16) & 1);
-  return (a >> 16) | (b & 0xffff0000u);
+// Both rounded half to even, `low` in the low half of each lane.
+PTN_BF16_TARGET inline VecU pack_pair(Vec low, Vec high) {
+#ifdef PTN_EMULATE_BF16
+  const VecU a = reinterpret_cast<VecU>(low), b = reinterpret_cast<VecU>(high);
+  return ((a + 0x7fff + ((a >> 16) & 1)) >> 16) | ((b + 0x7fff + ((b >> 16) & 1)) & 0xffff0000u);
+#else
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i rounded = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+  return reinterpret_cast<VecU>(_mm512_permutexvar_epi16(order, rounded));
+#endif
 }
 
 // sum + the products of both halves, the high one first.
@@ -59,7 +60,7 @@ PTN_BF16_TARGET inline void dot_block(const uint32_t* x, int pairs, int pitch, c
                                       int64_t stride, int j) {
   Vec a[R][N];
   open_block(start, bias, y + j, stride, a);
-  for (int k = 0; k < Taps * pairs; ++k, x += pitch)
+  for (int k = 0; k < pairs; ++k, x += pitch)
 #pragma GCC unroll 3
     for (int dx = 0; dx < Taps; ++dx, w += outputs) {
       VecU b[N];
@@ -75,48 +76,35 @@ PTN_BF16_TARGET inline void dot_block(const uint32_t* x, int pairs, int pitch, c
   store_block(a, y + j, stride);
 }
 
-// w [rows][channels][Taps][outputs] -> pairs [rows][pairs][Taps][outputs]
-template <int Taps>
-inline void pack_weights(const Inputs& in, const float* w, int outputs, uint32_t* out) {
-  const int64_t next = static_cast<int64_t>(Taps) * outputs;
-  for (int r = 0; r < Taps; ++r) {
-    for (int k = 0; k < in.channels; k += 2) {
-      const bool both = k + 1 < in.channels;
-      for (int64_t i = 0; i < next; ++i) *out++ = pack_pair(w[i], both ? w[next + i] : 0.0f);
-      w += both ? 2 * next : next;
-    }
-    if (!in.extra[0]) continue;
-    for (int64_t i = 0; i < next; ++i) *out++ = pack_pair(w[i], 0.0f);
-    w += next;
-  }
+template <int Count>
+PTN_BF16_TARGET inline void pack_row(const float* low, const float* high, uint32_t* out) {
+#pragma GCC unroll 4
+  for (int v = 0; v < Count * kWidth; v += kWidth)
+    *reinterpret_cast<VecU*>(out + v) = pack_pair(load(low + v), high ? load(high + v) : Vec{});
 }
 
-// Columns [j - Taps / 2, j + count) of every input as pairs, `pitch` lanes a row.
-template <int Taps>
-inline void pack_inputs(const Inputs& in, int j, int pitch, uint32_t* out) {
-  for (int r = 0; r < Taps; ++r) {
-    for (int k = 0; k < in.channels; k += 2, out += pitch) {
-      const float* low = in.row[r] + k * in.stride + j - Taps / 2;
-      const bool both = k + 1 < in.channels;
-      for (int i = 0; i < pitch; i += kWidth)
-        *reinterpret_cast<VecU*>(out + i) =
-            pack_pair(load(low + i), both ? load(low + in.stride + i) : Vec{});
-    }
+// Columns [j - Taps / 2, j + N vectors + Taps / 2) of every input as pairs. Returns their number.
+template <int Taps, int N>
+PTN_BF16_TARGET inline int pack_inputs(const Inputs& in, int j, uint32_t* out) {
+  constexpr int kCount = N + (Taps > 1 ? 1 : 0), kPitch = kCount * kWidth;
+  for (int r = 0; r < in.rows; ++r) {
+    const float* p = in.row[r] + j - Taps / 2;
+    for (int k = 0; k < in.channels; k += 2, p += 2 * in.stride, out += kPitch)
+      pack_row<kCount>(p, k + 1 < in.channels ? p + in.stride : nullptr, out);
     if (!in.extra[0]) continue;
-    const float* low = in.extra[r] + j - Taps / 2;
-    for (int i = 0; i < pitch; i += kWidth)
-      *reinterpret_cast<VecU*>(out + i) = pack_pair(load(low + i), Vec{});
-    out += pitch;
+    pack_row<kCount>(in.extra[r] + j - Taps / 2, nullptr, out);
+    out += kPitch;
   }
+  return in.rows * ((in.channels + 1) / 2 + (in.extra[0] ? 1 : 0));
 }
 
 template <int Taps, int N>
 PTN_BF16_TARGET inline void dot_columns(const Inputs& in, const uint32_t* w, int outputs,
                                         const Start& start, float* y, int64_t stride, int j) {
   constexpr int kPitch = (N + (Taps > 1 ? 1 : 0)) * kWidth;
-  alignas(64) uint32_t x[(Taps > 1 ? kMaxPairs / 3 : kMaxChannels + 1) * kPitch];
-  pack_inputs<Taps>(in, j, kPitch, x);
-  const int pairs = (in.channels + 1) / 2 + (in.extra[0] ? 1 : 0);
+  // 1x1: of the gates at most; 3x3: of three rows, with one channel beside them
+  alignas(64) uint32_t x[(Taps > 1 ? 3 * (kMaxChannels / 2 + 1) : kMaxPairs) * kPitch];
+  const int pairs = pack_inputs<Taps, N>(in, j, x);
   const int blocks = (outputs + kOutputs - 1) / kOutputs;
   for (int b = 0, o = 0; b < blocks; ++b) {
     const int take = (outputs - o + blocks - b - 1) / (blocks - b);
@@ -143,17 +131,14 @@ PTN_BF16_TARGET inline void dot_columns(const Inputs& in, const uint32_t* w, int
 }
 
 template <int Taps>
-PTN_BF16_TARGET void product_bf16(const Inputs& in, const float* w, int outputs, const Start& start,
-                                  float* y, int64_t stride, int width) {
-  // 1x1: at most 4 * 64 outputs of 32 pairs; 3x3: at most 64 outputs of all pairs and taps
-  uint32_t packed[Taps > 1 ? kMaxPairs * kMaxChannels : (kMaxChannels + 1) * 2 * kMaxChannels];
-  pack_weights<Taps>(in, w, outputs, packed);
+PTN_BF16_TARGET void product_bf16(const Inputs& in, const uint32_t* w, int outputs,
+                                  const Start& start, float* y, int64_t stride, int width) {
   int left = width / kWidth, j = 0;
   while (left > 0) {
     const int n = left >= 2 * kVectors ? kVectors : left > kVectors ? (left + 1) / 2 : left;
 #define PTN_CASE(N)                                             \
   case N:                                                       \
-    dot_columns<Taps, N>(in, packed, outputs, start, y, stride, j); \
+    dot_columns<Taps, N>(in, w, outputs, start, y, stride, j); \
     break;
     switch (n) {
       PTN_CASE(1)

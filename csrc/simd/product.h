@@ -131,11 +131,12 @@ inline void product_columns(const Inputs& in, const float* w, int outputs, const
 // y[o] = start + sum of weights times inputs on `width` columns of one row; y: output 0,
 // outputs `stride` apart; w: `outputs` floats from one input to the next.
 template <int Taps>
-void product(const Inputs& in, const float* w, int outputs, const Start& start, float* y,
+void product(const Inputs& in, const Panel& weights, int outputs, const Start& start, float* y,
              int64_t stride, int width) {
 #ifdef PTN_BF16
-  if (start.bf16 && in.rows == Taps) return product_bf16<Taps>(in, w, outputs, start, y, stride, width);
+  if (start.bf16) return product_bf16<Taps>(in, weights.pairs, outputs, start, y, stride, width);
 #endif
+  const float* const w = weights.w;
   int left = width / kWidth, j = 0;
   while (left > 0) {
     // what is left over is shared out: 4 vectors in blocks of 3 are 2 + 2, not 3 + 1

@@ -32,7 +32,8 @@ struct Strip {
   }
   // Zero what does not exist of columns [j, j + count) of `channels` rows, lead n.
   void mask_rows(float* p, int64_t stride, int channels, int64_t y, int n, int j, int count) const {
-    if (const float* exists = mask(y, n))
+    const float* exists = mask(y, n);
+    if (exists && !all_nonzero(exists + j, count))
       for (int c = 0; c < channels; ++c) mask_row(p + c * stride, exists + j, count);
   }
   void mask_features(int64_t y, int n, int j, int count) const {
@@ -115,7 +116,7 @@ inline void each_chunk(int width, Run&& run) {
 }
 
 // ring = mask(weights * LayerNorm(features) + bias) on a chunk of row y, lead n.
-inline void norm_to_ring(const Strip& s, int64_t y, int n, int j, int count, const float* w,
+inline void norm_to_ring(const Strip& s, int64_t y, int n, int j, int count, const Panel& w,
                          const float* bias, const Ring& ring) {
   float* const norm = s.scratch().norm;
   float* const out = ring.row(y) + j;
@@ -163,7 +164,7 @@ inline PairInputs ring_pair(const Ring& ring, int64_t y) {
 //   m1 = (g0 + g1 + g2) / 2 (d1 + d2), m2 = (g0 - g1 + g2) / 2 (d2 - d1),
 //   row y: m1 + m2 + g0 (d0 - d2), row y + 1: m1 - m2 + g2 (d3 - d1).
 // What one row alone reads does not touch the other.
-inline void convolve_pair(const Strip& s, const PairInputs& in, const float* direct,
+inline void convolve_pair(const Strip& s, const PairInputs& in, const Panel& direct,
                           const float* folded, int64_t y, int n, bool relu, int j, int count,
                           float* const (&rows)[2], int64_t stride) {
   const int outputs = s.channels();
@@ -198,7 +199,7 @@ inline void convolve_pair(const Strip& s, const PairInputs& in, const float* dir
   }
   const int64_t next = static_cast<int64_t>(inputs) * 3 * outputs;
   auto one = [&](int i, bool accumulate, float* to) {
-    product<3>(one_row(t[i], inputs, kChunkPitch), folded + i * next, outputs,
+    product<3>(one_row(t[i], inputs, kChunkPitch), {folded + i * next, nullptr}, outputs,
                {nullptr, accumulate}, to, stride, count);
   };
   one(1, false, rows[0]);

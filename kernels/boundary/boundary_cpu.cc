@@ -44,7 +44,7 @@ inline void apply_attention(const Strip& s, int64_t y, int n, int margin) {
 // features = mask(start + project(gates)), then(row, j, count).
 template <class Then>
 inline void project_gates(const Strip& s, const Ring& ring, int64_t y, int n, int margin, int gates,
-                          const float* dw, const float* project, const Start& start, Then&& then) {
+                          const float* dw, const Panel& project, const Start& start, Then&& then) {
   const Scratch& m = s.scratch();
   each_chunk(s.width, [&](int j, int count) {
     for (int i = 0; i < gates; ++i) {

@@ -47,7 +47,7 @@ inline PairInputs features_pair(const Strip& s, int64_t y, int n) {
 // to(row, j) = mask(conv3x3(in)), channels `stride` apart, on rows y and y + 1, lead n, then
 // then(row, j, count). Rows that are not wanted may not be there.
 template <class To, class Then>
-inline void convolve_rows(const Strip& s, const PairInputs& in, const float* direct,
+inline void convolve_rows(const Strip& s, const PairInputs& in, const Panel& direct,
                           const float* folded, int64_t y, int n, bool relu, int margin, To&& to,
                           int64_t stride, Then&& then) {
   bool needed[2];
@@ -71,7 +71,7 @@ inline void convolve_rows(const Strip& s, const PairInputs& in, const float* dir
   });
 }
 
-inline void convolve_to_ring(const Strip& s, const PairInputs& in, const float* direct,
+inline void convolve_to_ring(const Strip& s, const PairInputs& in, const Panel& direct,
                              const float* folded, int64_t y, int n, bool relu, int margin,
                              const Ring& ring) {
   auto to = [&](int64_t row, int j) { return ring.row(row) + j; };
