@@ -84,23 +84,42 @@ void transpose(const float* w, int inputs, int outputs, float* out) {
     for (int k = 0; k < inputs; ++k) out[k * outputs + o] = w[o * inputs + k];
 }
 
-// Memory of the weights of a product, [taps][inputs][taps][outputs], and of its pairs.
+// Memory of the weights of a product, [rows][inputs][next], and of its pairs.
 struct PanelMemory {
-  int taps, inputs, outputs;
+  int rows, inputs, next;
   float* w;
   uint32_t* pairs;
 
-  PanelMemory(Arena& arena, int taps, int inputs, int outputs)
-      : taps(taps),
+  PanelMemory(Arena& arena, int rows, int inputs, int next)
+      : rows(rows),
         inputs(inputs),
-        outputs(outputs),
-        w(arena.take<float>(static_cast<size_t>(taps) * inputs * taps * outputs)),
-        pairs(arena.take<uint32_t>(static_cast<size_t>(pairs_size(taps, inputs, outputs)))) {}
+        next(next),
+        w(arena.take<float>(static_cast<size_t>(rows) * inputs * next)),
+        pairs(arena.take<uint32_t>(static_cast<size_t>(pairs_size(rows, inputs, next)))) {}
 
   // Of weights that are there.
   Panel packed() const {
-    pack_pairs(w, taps, inputs, outputs, pairs);
+    pack_pairs(w, rows, inputs, next, pairs);
     return {w, pairs};
+  }
+};
+
+// The same of a 3x3 for two rows at a time.
+struct FoldedMemory {
+  int outputs;
+  PanelMemory all;
+
+  FoldedMemory(Arena& arena, int inputs, int outputs)
+      : outputs(outputs), all(arena, 4, inputs, 3 * outputs) {}
+
+  FoldedPanels packed(const float* w) const {
+    pack_folded(w, all.inputs, outputs, all.w);
+    const Panel p = all.packed();
+    FoldedPanels out;
+    for (int i = 0; i < 4; ++i)
+      out.row[i] = {p.w + static_cast<int64_t>(i) * all.inputs * all.next,
+                    p.pairs + pairs_size(i, all.inputs, all.next)};
+    return out;
   }
 };
 
@@ -162,30 +181,22 @@ void fill_block(Arena& arena, const ptn_arch& a, const char* prefix, Tensors* te
 void fill_fusion(Arena& arena, const ptn_arch& a, Tensors* tensors, Weights* w) {
   const int channels = a.channels;
   if (a.fusion == PTN_FUSION_ENHANCED_CONV) {
-    const PanelMemory fuse1(arena, 3, channels + 1, channels), fuse2(arena, 3, channels, channels);
-    auto* fuse1_folded = arena.take<float>((channels + 1) * 12 * channels);
-    auto* fuse2_folded = arena.take<float>(channels * 12 * channels);
+    const FoldedMemory fuse1(arena, channels + 1, channels), fuse2(arena, channels, channels);
     if (!tensors) return;
     const float* w1 = tensors->get("fusion", ".conv1.weight", channels * (channels + 1) * 9);
     const float* w2 = tensors->get("fusion", ".conv2.weight", channels * channels * 9);
     if (!tensors->ok()) return;
-    pack_3x3(w1, channels + 1, channels, fuse1.w);
-    pack_3x3(w2, channels, channels, fuse2.w);
-    pack_folded(w1, channels + 1, channels, fuse1_folded);
-    pack_folded(w2, channels, channels, fuse2_folded);
-    w->fuse1 = fuse1.packed();
-    w->fuse2 = fuse2.packed();
-    w->fuse1_folded = fuse1_folded;
-    w->fuse2_folded = fuse2_folded;
+    w->fuse1 = fuse1.packed(w1);
+    w->fuse2 = fuse2.packed(w2);
     return;
   }
   if (a.fusion == PTN_FUSION_CONV1X1) {
-    const PanelMemory fuse1(arena, 1, channels + 1, channels);
+    const PanelMemory fuse(arena, 1, channels + 1, channels);
     if (!tensors) return;
     const float* w1 = tensors->get("fusion", ".conv.weight", channels * (channels + 1));
     if (!tensors->ok()) return;
-    transpose(w1, channels + 1, channels, fuse1.w);
-    w->fuse1 = fuse1.packed();
+    transpose(w1, channels + 1, channels, fuse.w);
+    w->fuse = fuse.packed();
     return;
   }
   const PanelMemory gate(arena, 1, channels + 1, 2 * channels);
@@ -213,9 +224,8 @@ void lay_out(Arena& arena, const ptn_arch& a, Tensors* tensors, ptn_model** out)
   auto* blocks = arena.take<BlockWeights>(w.blocks_total());
   w.blocks = blocks;
   const int channels = a.channels;
-  const PanelMemory head(arena, 3, a.bands, channels), refine(arena, 3, channels, channels);
-  const PanelMemory output(arena, 3, channels, a.bands);
-  auto* refine_folded = arena.take<float>(channels * 12 * channels);
+  const PanelMemory head(arena, 3, a.bands, 3 * channels), output(arena, 3, channels, 3 * a.bands);
+  const FoldedMemory refine(arena, channels, channels);
   for (int i = 0; i < w.blocks_total(); ++i) {
     char prefix[32];
     const bool body = i >= a.encoder_blocks;
@@ -230,12 +240,9 @@ void lay_out(Arena& arena, const ptn_arch& a, Tensors* tensors, ptn_model** out)
   const float* w_output = tensors->get("output", ".weight", a.bands * channels * 9);
   if (!tensors->ok()) return;
   pack_3x3(w_head, a.bands, channels, head.w);
-  pack_3x3(w_refine, channels, channels, refine.w);
   pack_3x3(w_output, channels, a.bands, output.w);
   w.head = head.packed();
-  pack_folded(w_refine, channels, channels, refine_folded);
-  w.refine = refine.packed();
-  w.refine_folded = refine_folded;
+  w.refine = refine.packed(w_refine);
   w.output = output.packed();
   model->weights = w;
   *out = model;

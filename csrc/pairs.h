@@ -18,15 +18,14 @@ static inline uint32_t bf16_pair(float low, float high) {
   return (a >> 16) | (b & 0xffff0000u);
 }
 
-static inline int64_t pairs_size(int taps, int inputs, int outputs) {
-  return static_cast<int64_t>(taps) * ((inputs + 1) / 2) * taps * outputs;
+static inline int64_t pairs_size(int rows, int inputs, int next) {
+  return static_cast<int64_t>(rows) * ((inputs + 1) / 2) * next;
 }
 
-// w [taps][inputs][taps][outputs] -> [taps][pairs of inputs][taps][outputs]; the last input of an
-// odd number is paired with zeros.
-static inline void pack_pairs(const float* w, int taps, int inputs, int outputs, uint32_t* out) {
-  const int next = taps * outputs;
-  for (int r = 0; r < taps; ++r)
+// w [rows][inputs][next] -> [rows][pairs of inputs][next]; the last input of an odd number is
+// paired with zeros.
+static inline void pack_pairs(const float* w, int rows, int inputs, int next, uint32_t* out) {
+  for (int r = 0; r < rows; ++r)
     for (int k = 0; k < inputs; k += 2) {
       const int take = k + 1 < inputs ? 2 : 1;
       for (int i = 0; i < next; ++i) *out++ = bf16_pair(w[i], take == 2 ? w[next + i] : 0.0f);

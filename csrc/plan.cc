@@ -28,9 +28,11 @@ int64_t tiles_down(const ptn_scene& s, int64_t rows) {
   return (rows + s.tile_rows - 1) / s.tile_rows;
 }
 
-// Rows of network output that are made at a time: a few tiles for every thread.
+// Rows of network output that are made at a time: a few tiles for every thread, fewer where they
+// are large.
 int64_t network_step(const ptn_scene& s) {
-  const int64_t down = (4 * s.threads + tiles_across(s) - 1) / tiles_across(s);
+  const int64_t tiles = s.threads * (s.tile_rows > 128 ? 2 : 4);
+  const int64_t down = (tiles + tiles_across(s) - 1) / tiles_across(s);
   return std::min(s.band_rows, round_up(down * s.tile_rows, PTN_BLOCK));
 }
 
@@ -57,7 +59,8 @@ void lay_out(Arena& arena, const ptn_model& model, const ptn_scene& s, ptn_plan*
   p.statistics = arena.take<double>(w.statistics_size());
   p.partials = arena.take<double>(band_rows / PTN_BLOCK * block_columns(s) * w.statistics_size());
   p.matrices = arena.take<float>(w.blocks_total() * channels * channels);
-  p.pairs = arena.take<uint32_t>(w.blocks_total() * pairs_size(1, w.arch.channels, w.arch.channels));
+  p.pairs =
+      arena.take<uint32_t>(w.blocks_total() * pairs_size(1, w.arch.channels, w.arch.channels));
   p.columns = arena.take<CubicTaps>(s.width);
   const int64_t lag = network_lag(s, w.arch.bands);
   p.network_height = std::min(round_up(network_step(s) + lag, PTN_BLOCK), s.height);

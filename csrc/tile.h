@@ -10,15 +10,15 @@
 
 namespace pantiny {
 
-constexpr int kGuard = 32;       // floats left and right of a feature row that strips may touch
-constexpr int64_t kStrip = 192;  // columns of a strip
+constexpr int kGuard = 32;        // floats left and right of a feature row that strips may touch
+constexpr int64_t kStrip = 192;   // columns of a strip
 constexpr int kChunk = 96;        // columns a stage takes at a time: what it makes stays near
 constexpr int kChunkPitch = 144;  // floats of a chunk's row: an odd number of cache lines
-constexpr int kLead = 16;        // floats in front of a ring row, the last two of them carried
-constexpr int kStripPad = 64;    // columns a first strip may be wider
-constexpr int kMaskRows = 8;     // more than the row lag of the longest segment
-constexpr int kMaxWidth = 16;    // floats in the widest vector
-constexpr int kFlushRows = 8;    // rows summed in float before they go to double
+constexpr int kLead = 16;         // floats in front of a ring row, the last two of them carried
+constexpr int kStripPad = 64;     // columns a first strip may be wider
+constexpr int kMaskRows = 8;      // more than the row lag of the longest segment
+constexpr int kMaxWidth = 16;     // floats in the widest vector
+constexpr int kFlushRows = 8;     // rows summed in float before they go to double
 
 // static: objects of different instruction sets must not share code
 static constexpr int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
@@ -29,6 +29,12 @@ struct Panel {
   const uint32_t* pairs;
 };
 
+// A 3x3 for two rows at a time, each [inputs][3][outputs]: g0, (g0 + g1 + g2) / 2,
+// (g0 - g1 + g2) / 2, g2 of its rows.
+struct FoldedPanels {
+  Panel row[4];
+};
+
 struct BlockWeights {
   // 1x1 weights are [k][o] with LayerNorm's weight folded in; bias holds LayerNorm's.
   Panel v, qk, ffn;                // [C][C]; [C][2C], per head q, then k; [C][4C], a, then b
@@ -36,20 +42,20 @@ struct BlockWeights {
   const float *v_bias, *v_dw;      // [C], [C][9]
   const float *qk_bias, *qk_dw;    // [2C], [2C][9]
   const float *ffn_bias, *ffn_dw;  // [4C], [4C][9]; the 3x3 of b is halved
-  const float* temperature;              // [heads]
-  const float* project;                  // [C][C], [o][k]
+  const float* temperature;        // [heads]
+  const float* project;            // [C][C], [o][k]
 };
 
 struct Weights {
   ptn_arch arch;
   Panel head;                  // [3][K][3][C]: rows, inputs, columns, outputs
   const BlockWeights* blocks;  // encoder, then body
-  Panel fuse1, fuse2;          // enhanced_conv: [3][C+1][3][C], [3][C][3][C]; conv1x1: [C+1][C]
+  FoldedPanels fuse1, fuse2;   // enhanced_conv: C+1 -> C, C -> C
+  Panel fuse;                  // conv1x1: [C+1][C]
   Panel gate, gate_out;        // gated_conv: [C+1][2C], [C][C]
   const float* gate_dw;        // gated_conv: [2C][9], as ffn_dw
-  Panel refine, output;        // [3][C][3][C], [3][C][3][K]
-  // [4][inputs][3][C], for two rows at a time: g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2
-  const float *fuse1_folded, *fuse2_folded, *refine_folded;
+  FoldedPanels refine;         // C -> C
+  Panel output;                // [3][C][3][K]
 
   int blocks_total() const { return arch.encoder_blocks + arch.body_blocks; }
   // One partial sum: gram [heads][c][c], |q|^2 [C], |k|^2 [C].

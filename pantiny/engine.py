@@ -238,17 +238,17 @@ def choose_layout(source: Source, sink_dtype: np.dtype, model: Model, s: Setting
         total = plan + _io_bytes(source, sink_dtype, s, band, bands_out) + s.cache
         return replace(layout, bytes=total)
 
-    sides = [256, 128, 64]
+    sides = [512, 256, 128, 64]
     if s.tile is not None:
         side = max(block, s.tile // block * block)
         sides = [min(side, -(-max(height, width) // block) * block)]
     candidates = []
     for keep in (True, False):
-        for side in sides[1:] if keep and s.tile is None else sides:
+        for side in sides if keep or s.tile is not None else sides[1:]:
             # a few tiles for every thread, lest one waits for the other; where features are
             # kept tiles are as wide as the scene, and rows are all there is to share out
             per_row = 1 if keep else -(-width // side)
-            wanted = -(-4 * s.threads // per_row) * side
+            wanted = -(-(2 if side > 128 else 4) * s.threads // per_row) * side
             if keep and s.tile is None and side > block and 2 * s.threads * side > rounded:
                 continue
             for band in sorted({min(max(wanted, side), rounded), side}, reverse=True):

@@ -22,6 +22,32 @@ BIT_DEPTHS = (8, 10, 11, 12, 14, 16)
 _HALF = 65536
 
 
+class _Histogram:
+    """Counts of 16-bit keys; only the span of keys seen is touched."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(_HALF, np.int64)
+        self._first, self._end = _HALF, 0
+        self.total = 0
+
+    def add(self, keys: np.ndarray) -> None:
+        if not keys.size:
+            return
+        first = int(keys.min())
+        found = np.bincount(keys - keys.dtype.type(first))
+        self._counts[first : first + found.size] += found
+        self._first = min(self._first, first)
+        self._end = max(self._end, first + found.size)
+        self.total += keys.size
+
+    def find(self, rank: int) -> tuple[int, int]:
+        """Key of the value of a rank, and the value's rank among those of the key."""
+        counts = self._counts[self._first : self._end]
+        cumulated = np.cumsum(counts)
+        at = int(np.searchsorted(cumulated, rank))
+        return self._first + at, rank - int(cumulated[at] - counts[at])
+
+
 class Quantile:
     """Exact order statistic of a stream of values in constant memory.
 
@@ -40,8 +66,7 @@ class Quantile:
         self.dtype = np.dtype(dtype)
         self.sweeps = 2 if self.dtype.itemsize > 2 else 1
         self._q = q
-        self._upper = np.zeros(_HALF, np.int64)
-        self._lower = np.zeros(_HALF, np.int64)
+        self._upper, self._lower = _Histogram(), _Histogram()
         self._bin = -1
         self._rank_in_bin = 0
 
@@ -56,17 +81,16 @@ class Quantile:
         """Count valid values (1-D, of the stated dtype) in the current sweep."""
         key = self._key(np.ascontiguousarray(values, self.dtype))
         if self.sweeps == 1:
-            self._upper += np.bincount(key, minlength=_HALF)
+            self._upper.add(key)
         elif self._bin < 0:
-            self._upper += np.bincount(key >> 16, minlength=_HALF)
+            self._upper.add(key >> 16)
         else:
-            inside = key[(key >> 16) == self._bin] & 0xFFFF
-            self._lower += np.bincount(inside, minlength=_HALF)
+            self._lower.add(key[(key >> 16) == self._bin] & 0xFFFF)
 
     @property
     def count(self) -> int:
         """Number of values seen in the first sweep."""
-        return int(self._upper.sum())
+        return self._upper.total
 
     def end_sweep(self) -> None:
         """Close the first sweep of a two-sweep statistic.
@@ -82,9 +106,7 @@ class Quantile:
                 "check nodata= and mask="
             )
         rank = max(1, math.ceil(self._q * self.count))
-        cumulated = np.cumsum(self._upper)
-        self._bin = int(np.searchsorted(cumulated, rank))
-        self._rank_in_bin = rank - int(cumulated[self._bin] - self._upper[self._bin])
+        self._bin, self._rank_in_bin = self._upper.find(rank)
 
     def value(self) -> float:
         """The order statistic.
@@ -97,7 +119,7 @@ class Quantile:
         if self.sweeps == 1 or not self.count:
             self.end_sweep()
             return float(self._bin - (32768 if self.dtype.kind == "i" else 0))
-        low = int(np.searchsorted(np.cumsum(self._lower), self._rank_in_bin))
+        low, _ = self._lower.find(self._rank_in_bin)
         key = np.uint32((self._bin << 16) | low)
         bits = key & np.uint32(0x7FFFFFFF) if key >> 31 else ~key
         return float(np.array([bits], np.uint32).view(np.float32)[0])

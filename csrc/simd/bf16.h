@@ -110,8 +110,8 @@ PTN_BF16_TARGET inline void dot_columns(const Inputs& in, const uint32_t* w, int
     const int take = (outputs - o + blocks - b - 1) / (blocks - b);
     const float* bias = start.bias ? start.bias + o : nullptr;
     float* yo = y + o * stride;
-#define PTN_CASE(R)                                                                  \
-  case R:                                                                            \
+#define PTN_CASE(R)                                                                      \
+  case R:                                                                                \
     dot_block<Taps, R, N>(x, pairs, kPitch, w + o, outputs, start, bias, yo, stride, j); \
     break;
     switch (take) {
@@ -136,8 +136,8 @@ PTN_BF16_TARGET void product_bf16(const Inputs& in, const uint32_t* w, int outpu
   int left = width / kWidth, j = 0;
   while (left > 0) {
     const int n = left >= 2 * kVectors ? kVectors : left > kVectors ? (left + 1) / 2 : left;
-#define PTN_CASE(N)                                             \
-  case N:                                                       \
+#define PTN_CASE(N)                                            \
+  case N:                                                      \
     dot_columns<Taps, N>(in, w, outputs, start, y, stride, j); \
     break;
     switch (n) {

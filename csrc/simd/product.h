@@ -36,7 +36,7 @@ inline void step(T*& p, int64_t by) {
 
 template <int R, int N>
 inline void open_block(const Start& start, const float* bias, const float* y, int64_t stride,
-                        Vec (&a)[R][N]) {
+                       Vec (&a)[R][N]) {
   if (start.accumulate) {
 #pragma GCC unroll 8
     for (int i = 0; i < R; ++i, step(y, stride))
@@ -108,8 +108,8 @@ inline void product_columns(const Inputs& in, const float* w, int outputs, const
     const int take = (outputs - o + blocks - b - 1) / (blocks - b);
     const float* bias = start.bias ? start.bias + o : nullptr;
     float* yo = y + o * stride;
-#define PTN_CASE(R)                                                        \
-  case R:                                                                  \
+#define PTN_CASE(R)                                                            \
+  case R:                                                                      \
     product_block<Taps, R, N>(in, w + o, outputs, start, bias, yo, stride, j); \
     break;
     switch (take) {
@@ -141,8 +141,8 @@ void product(const Inputs& in, const Panel& weights, int outputs, const Start& s
   while (left > 0) {
     // what is left over is shared out: 4 vectors in blocks of 3 are 2 + 2, not 3 + 1
     const int n = left >= 2 * kVectors ? kVectors : left > kVectors ? (left + 1) / 2 : left;
-#define PTN_CASE(N)                                            \
-  case N:                                                      \
+#define PTN_CASE(N)                                                \
+  case N:                                                          \
     product_columns<Taps, N>(in, w, outputs, start, y, stride, j); \
     break;
     switch (n) {

@@ -143,14 +143,6 @@ struct PairInputs {
   int channels;
   int64_t stride;
   const float* extra[4] = {nullptr, nullptr, nullptr, nullptr};
-
-  // The three rows around row r from column j on.
-  Inputs around(int r, int j) const {
-    Inputs in{{row[r] + j, row[r + 1] + j, row[r + 2] + j}, channels, stride, 3};
-    if (extra[0])
-      for (int i = 0; i < 3; ++i) in.extra[i] = extra[r + i] + j;
-    return in;
-  }
 };
 
 inline PairInputs ring_pair(const Ring& ring, int64_t y) {
@@ -160,26 +152,15 @@ inline PairInputs ring_pair(const Ring& ring, int64_t y) {
 }
 
 // rows[0], rows[1]: C channels, `stride` apart, of a 3x3 product on a chunk of rows y and y + 1,
-// masked, lead n. With rows d0..d3 and g0..g2 of the kernel, F(2, 3) along y takes four 1x3 products instead of six:
+// masked, lead n. With rows d0..d3 and g0..g2 of the kernel, F(2, 3) along y takes four 1x3
+// products instead of six:
 //   m1 = (g0 + g1 + g2) / 2 (d1 + d2), m2 = (g0 - g1 + g2) / 2 (d2 - d1),
 //   row y: m1 + m2 + g0 (d0 - d2), row y + 1: m1 - m2 + g2 (d3 - d1).
 // What one row alone reads does not touch the other.
-inline void convolve_pair(const Strip& s, const PairInputs& in, const Panel& direct,
-                          const float* folded, int64_t y, int n, bool relu, int j, int count,
-                          float* const (&rows)[2], int64_t stride) {
+inline void convolve_pair(const Strip& s, const PairInputs& in, const FoldedPanels& w, int64_t y,
+                          int n, bool relu, int j, int count, float* const (&rows)[2],
+                          int64_t stride) {
   const int outputs = s.channels();
-  auto finish = [&] {
-    for (int r = 0; r < 2; ++r) {
-      if (relu)
-        for (int o = 0; o < outputs; ++o) relu_row(rows[r] + o * stride, count);
-      s.mask_rows(rows[r], stride, outputs, y + r, n, j, count);
-    }
-  };
-  if (s.a.bf16) {  // sums of rows would be rounded
-    for (int r = 0; r < 2; ++r)
-      product<3>(in.around(r, j), direct, outputs, s.fresh(), rows[r], stride, count);
-    return finish();
-  }
   const int inputs = in.channels + (in.extra[0] ? 1 : 0);
   float* t[4];
   // column -1 at the start of a cache line
@@ -197,13 +178,11 @@ inline void convolve_pair(const Strip& s, const PairInputs& in, const Panel& dir
       store(t[3] + at, d3 - d1);
     }
   }
-  const int64_t next = static_cast<int64_t>(inputs) * 3 * outputs;
-  auto one = [&](int i, bool accumulate, float* to) {
-    product<3>(one_row(t[i], inputs, kChunkPitch), {folded + i * next, nullptr}, outputs,
-               {nullptr, accumulate}, to, stride, count);
+  auto one = [&](int i, const Start& start, float* to) {
+    product<3>(one_row(t[i], inputs, kChunkPitch), w.row[i], outputs, start, to, stride, count);
   };
-  one(1, false, rows[0]);
-  one(2, false, rows[1]);
+  one(1, s.fresh(), rows[0]);
+  one(2, s.fresh(), rows[1]);
   for (int o = 0; o < outputs; ++o)
     for (int i = 0; i < count; i += kWidth) {
       float *a = rows[0] + o * stride + i, *b = rows[1] + o * stride + i;
@@ -211,9 +190,13 @@ inline void convolve_pair(const Strip& s, const PairInputs& in, const Panel& dir
       store(a, m1 + m2);
       store(b, m1 - m2);
     }
-  one(0, true, rows[0]);
-  one(3, true, rows[1]);
-  finish();
+  one(0, s.add(), rows[0]);
+  one(3, s.add(), rows[1]);
+  for (int r = 0; r < 2; ++r) {
+    if (relu)
+      for (int o = 0; o < outputs; ++o) relu_row(rows[r] + o * stride, count);
+    s.mask_rows(rows[r], stride, outputs, y + r, n, j, count);
+  }
 }
 
 // Ask for share i of `of` shares of a chunk of the features that the first stage will read next,

@@ -124,8 +124,8 @@ inline Vec rsqrt(Vec v) {
 #define PTN_SHIFT 1
 template <int By>
 inline Vec shifted(Vec before, Vec v) {
-  return reinterpret_cast<Vec>(_mm512_alignr_epi32(
-      reinterpret_cast<__m512i>(v), reinterpret_cast<__m512i>(before), kWidth - By));
+  return reinterpret_cast<Vec>(_mm512_alignr_epi32(reinterpret_cast<__m512i>(v),
+                                                   reinterpret_cast<__m512i>(before), kWidth - By));
 }
 #elif PTN_WIDTH == 4 && defined(__ARM_NEON)
 #define PTN_SHIFT 1

@@ -13,9 +13,8 @@ inline void start_block(const Strip& s, int64_t y, int n, int margin) {
   const Ring& v = s.scratch().v;
   for (int64_t row = y; row < y + 2; ++row)
     if (s.wanted(row, margin) && s.in_scene(row))
-      each_chunk(s.width, [&](int j, int count) {
-        norm_to_ring(s, row, n, j, count, b.v, b.v_bias, v);
-      });
+      each_chunk(s.width,
+                 [&](int j, int count) { norm_to_ring(s, row, n, j, count, b.v, b.v_bias, v); });
   end_rows(s, y, margin, v);
 }
 

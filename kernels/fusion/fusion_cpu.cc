@@ -47,9 +47,8 @@ inline PairInputs features_pair(const Strip& s, int64_t y, int n) {
 // to(row, j) = mask(conv3x3(in)), channels `stride` apart, on rows y and y + 1, lead n, then
 // then(row, j, count). Rows that are not wanted may not be there.
 template <class To, class Then>
-inline void convolve_rows(const Strip& s, const PairInputs& in, const Panel& direct,
-                          const float* folded, int64_t y, int n, bool relu, int margin, To&& to,
-                          int64_t stride, Then&& then) {
+inline void convolve_rows(const Strip& s, const PairInputs& in, const FoldedPanels& w, int64_t y,
+                          int n, bool relu, int margin, To&& to, int64_t stride, Then&& then) {
   bool needed[2];
   for (int r = 0; r < 2; ++r) needed[r] = s.wanted(y + r, margin) && s.in_scene(y + r);
   if (!needed[0] && !needed[1]) return;
@@ -60,7 +59,7 @@ inline void convolve_rows(const Strip& s, const PairInputs& in, const Panel& dir
     float* const made = s.scratch().pair;
     float* const rows[2] = {both ? to(y, j) : made,
                             both ? to(y + 1, j) : made + s.channels() * kChunkPitch};
-    convolve_pair(s, in, direct, folded, y, n, relu, j, count, rows, next);
+    convolve_pair(s, in, w, y, n, relu, j, count, rows, next);
     for (int r = 0; r < 2; ++r) {
       if (!needed[r]) continue;
       for (int c = 0; !both && c < s.channels(); ++c)
@@ -71,11 +70,10 @@ inline void convolve_rows(const Strip& s, const PairInputs& in, const Panel& dir
   });
 }
 
-inline void convolve_to_ring(const Strip& s, const PairInputs& in, const Panel& direct,
-                             const float* folded, int64_t y, int n, bool relu, int margin,
-                             const Ring& ring) {
+inline void convolve_to_ring(const Strip& s, const PairInputs& in, const FoldedPanels& w, int64_t y,
+                             int n, bool relu, int margin, const Ring& ring) {
   auto to = [&](int64_t row, int j) { return ring.row(row) + j; };
-  convolve_rows(s, in, direct, folded, y, n, relu, margin, to, ring.stride(), Nothing{});
+  convolve_rows(s, in, w, y, n, relu, margin, to, ring.stride(), Nothing{});
   end_rows(s, y, margin, ring);
 }
 
@@ -85,7 +83,7 @@ inline void first_convolution(const Strip& s, int64_t y, int n, int margin) {
   const Weights& w = *s.a.weights;
   PairInputs in = features_pair(s, y, n);
   for (int i = 0; i < 4; ++i) in.extra[i] = m.pan.row(y - 1 + i) - 1;
-  convolve_to_ring(s, in, w.fuse1, w.fuse1_folded, y, n, true, margin, m.between);
+  convolve_to_ring(s, in, w.fuse1, y, n, true, margin, m.between);
 }
 
 // x = mask(conv3x3(between)), lead n, then(row, j, count).
@@ -93,8 +91,8 @@ template <class Then>
 inline void second_convolution(const Strip& s, int64_t y, int n, int margin, Then&& then) {
   const Weights& w = *s.a.weights;
   auto to = [&](int64_t row, int j) { return s.features(row, n) + j; };
-  convolve_rows(s, ring_pair(s.scratch().between, y), w.fuse2, w.fuse2_folded, y, n, false, margin,
-                to, s.a.plane, then);
+  convolve_rows(s, ring_pair(s.scratch().between, y), w.fuse2, y, n, false, margin, to, s.a.plane,
+                then);
 }
 
 inline void fuse_enhanced(const SegmentArgs& a) {
@@ -124,7 +122,7 @@ inline void fuse_conv1x1(const SegmentArgs& a) {
     apply_attention(s, y - 1, 2, a.margin + 1);
     pan_to_ring(s, y - 2, 1, a.margin);
     finish_block(s, y - 2, 1, a.margin, [&](int64_t row, int j, int count) {
-      product<1>(features_and_pan(s, row, 1, j), a.weights->fuse1, s.channels(), s.fresh(), m.pair,
+      product<1>(features_and_pan(s, row, 1, j), a.weights->fuse, s.channels(), s.fresh(), m.pair,
                  kChunkPitch, count);
       for (int c = 0; c < s.channels(); ++c)
         std::memcpy(s.features(row, 1) + c * a.plane + j, m.pair + c * kChunkPitch,

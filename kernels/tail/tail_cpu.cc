@@ -17,8 +17,7 @@ inline Ring tail_ring(const Strip& s) {
 // between = mask(conv3x3(x)), lead 1.
 inline void refine(const Strip& s, int64_t y) {
   const Weights& w = *s.a.weights;
-  convolve_to_ring(s, features_pair(s, y, 1), w.refine, w.refine_folded, y, 1, false, 1,
-                   tail_ring(s));
+  convolve_to_ring(s, features_pair(s, y, 1), w.refine, y, 1, false, 1, tail_ring(s));
 }
 
 // fused = mask(conv3x3(between) + ms_up).
@@ -31,7 +30,8 @@ inline void finish_tile(const Strip& s, int64_t y) {
     if (!s.wanted(row, 0) || count <= 0) continue;
     upsample_strip(s, row, 0, m.fused, m.pitch);
     each_chunk(s.width, [&](int j, int columns) {
-      // summed by itself: on top of ms_up, which is far larger, every term would be rounded coarsely
+      // summed by itself: on top of ms_up, which is far larger, every term would be rounded
+      // coarsely
       float* const residual = m.gates;
       product<3>(three_rows(tail_ring(s), row, j), a.weights->output, bands, s.fresh(), residual,
                  kChunkPitch, columns);
