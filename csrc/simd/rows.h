@@ -1,7 +1,7 @@
 // Row primitives between the products: LayerNorm, depthwise 3x3, gate.
 #pragma once
 
-#include "csrc/simd/vec.h"
+#include "csrc/simd/gelu.h"
 
 namespace pantiny {
 namespace {
@@ -80,7 +80,7 @@ struct FourRows {
 };
 
 // Depthwise 3x3 of one channel on both rows: two rows at a time halve the loads.
-inline void depthwise_pair(const FourRows& x, const float* w, float* y0, float* y1, int width) {
+__attribute__((always_inline)) inline void depthwise_pair(const FourRows& x, const float* w, float* y0, float* y1, int width) {
   Vec k[9];
 #pragma GCC unroll 9
   for (int i = 0; i < 9; ++i) k[i] = splat(w[i]);
@@ -128,7 +128,7 @@ inline void gate_block(float* a0, float* a1, const float* b0, const float* b1) {
 }
 
 // a = 2 gelu(a) * b on both rows
-inline void gate_pair(float* a0, float* a1, const float* b0, const float* b1, int width) {
+__attribute__((always_inline)) inline void gate_pair(float* a0, float* a1, const float* b0, const float* b1, int width) {
   int j = 0;
   for (; j + 3 * kWidth <= width; j += 3 * kWidth) gate_block<3>(a0 + j, a1 + j, b0 + j, b1 + j);
   for (; j < width; j += kWidth) gate_block<1>(a0 + j, a1 + j, b0 + j, b1 + j);

@@ -143,35 +143,5 @@ inline Vec shifted(Vec before, Vec v) {
 }
 #endif
 
-// Twice the exact GELU, 2 x * Phi(x), of N vectors in lockstep: one alone would wait for itself.
-// With c = clamp(x, +-5.6), s = 2 c^2 / 5.6^2 - 1, it is x + x * c * P(s), P of degree 15. Half
-// of it, in float32 on [-8, 8]: absolute error at most 6e-7, 6e-8 in the root mean square over
-// [-3, 3], which is what rounding alone gives.
-template <int N>
-inline void twice_gelu(Vec (&x)[N]) {
-  constexpr float kP[16] = {0.2525191903114319f,    -0.12610259652137756f,   0.09396154433488846f,
-                            -0.07668983191251755f,  0.06394457817077637f,    -0.052641015499830246f,
-                            0.04184478521347046f,   -0.031402941793203354f,  0.022114096209406853f,
-                            -0.015406429767608643f, 0.010392962954938412f,   -0.005209580063819885f,
-                            0.0018468701746314764f, -0.0016747494228184223f, 0.001603604992851615f,
-                            -0.0005290672415867448f};
-  Vec c[N], s[N], p[N];
-#pragma GCC unroll 8
-  for (int v = 0; v < N; ++v) {
-    c[v] = smaller(larger(x[v], splat(-5.6f)), splat(5.6f));
-    s[v] = c[v] * c[v] * splat(2.0f / 31.36f) - splat(1.0f);
-    p[v] = splat(kP[15]);
-  }
-#pragma GCC unroll 15
-  for (int i = 14; i >= 0; --i) {
-    Vec k = splat(kP[i]);
-    hold(k);
-#pragma GCC unroll 8
-    for (int v = 0; v < N; ++v) p[v] = p[v] * s[v] + k;
-  }
-#pragma GCC unroll 8
-  for (int v = 0; v < N; ++v) x[v] = x[v] + x[v] * (p[v] * c[v]);
-}
-
 }  // namespace
 }  // namespace pantiny
