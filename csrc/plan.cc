@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kMaxPixels = int64_t{1} << 40, kMaxTile = int64_t{1} << 20;
 constexpr double kMaxOffset = 1e9;  // MS pixels
 
-int64_t block_columns(const ptn_scene& s) { return round_up(s.width, PTN_BLOCK) / PTN_BLOCK; }
+int64_t block_columns(const ptn_scene& s) { return (s.width + kStrip - 1) / kStrip; }
 
 int64_t tiles_across(const ptn_scene& s) {
   return s.storage == PTN_KEEP ? 1 : (s.width + s.tile_cols - 1) / s.tile_cols;
@@ -48,7 +48,8 @@ int64_t network_last(const ptn_plan& p, int64_t y1) {
   return std::min(round_up(y1 + lag, PTN_BLOCK), p.scene.height);
 }
 
-void lay_out(Arena& arena, const ptn_model& model, const ptn_scene& s, ptn_plan** out) {
+void lay_out(Arena& arena, const ptn_model& model, ptn_scene s, ptn_plan** out) {
+  s.tile_cols = round_up(s.tile_cols, kStrip);  // a tile is a whole number of blocks
   const Weights& w = model.weights;
   auto* plan = arena.take<ptn_plan>(1);
   ptn_plan p{};
@@ -134,7 +135,7 @@ void run_tiles(const Job& job, int64_t y0, int64_t y1) {
   parallel_for(across * tiles_down(s, y1 - y0), s.threads, [&](int64_t i, int thread) {
     const int64_t y = y0 + i / across * s.tile_rows, x = i % across * s.tile_cols;
     const int64_t x1 = keep ? s.width : std::min(x + s.tile_cols, s.width);
-    const int64_t block = (y - y0) / PTN_BLOCK * columns + x / PTN_BLOCK;
+    const int64_t block = (y - y0) / PTN_BLOCK * columns + x / kStrip;
     run_tile({&plan, &job.input, job.pass, y, x, std::min(y + s.tile_rows, y1), x1, i,
               job.thread_memory(thread)},
              last ? nullptr : plan.partials + block * plan.model->weights.statistics_size(),

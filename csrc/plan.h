@@ -2,7 +2,7 @@
 //
 // Pass p runs segment p on every tile of a band, from the stored features (PTN_KEEP) or
 // from the input through segments 0..p (PTN_RECOMPUTE). Passes before the last end in
-// the statistics of block p; they are summed per PTN_BLOCK x PTN_BLOCK block, blocks left
+// the statistics of block p; they are summed per block of PTN_BLOCK rows and kStrip columns, left
 // to right into rows, rows top to bottom, in double: the order depends on nothing else.
 //
 // Kept features are updated in place. A tile reads a few rows of its neighbours, which other

@@ -89,9 +89,8 @@ TileMemory take_tile(Arena& arena, const Weights& w, const ptn_scene& s) {
   t.other = arena.take<float>(2 * kChunkPitch);
   t.qk_pair = arena.take<float>(4 * c / w.arch.heads * kChunkPitch);
   t.folded = arena.take<float>(4 * (c + 1) * kChunkPitch);
-  const int64_t blocks = strip / PTN_BLOCK;
-  t.sums = arena.take<float>(blocks * size * kMaxWidth);
-  t.totals = arena.take<double>(blocks * size * kMaxWidth);
+  t.sums = arena.take<float>(size * kMaxWidth);
+  t.totals = arena.take<double>(size * kMaxWidth);
   m.rows = arena.take<float*>(rows);
   if (s.storage == PTN_RECOMPUTE)
     m.features = arena.take<float>(c * rows * tile_pitch(s) + 2 * kGuard);

@@ -11,14 +11,14 @@
 namespace pantiny {
 
 constexpr int kGuard = 32;        // floats left and right of a feature row that strips may touch
-constexpr int64_t kStrip = 192;   // columns of a strip
+constexpr int64_t kStrip = 192;   // columns of a strip, and of a block of the sums
 constexpr int kChunk = 96;        // columns a stage takes at a time: what it makes stays near
 constexpr int kChunkPitch = 144;  // floats of a chunk's row: an odd number of cache lines
 constexpr int kLead = 16;         // floats in front of a ring row, the last two of them carried
 constexpr int kStripPad = 64;     // columns a first strip may be wider
 constexpr int kMaskRows = 8;      // more than the row lag of the longest segment
 constexpr int kMaxWidth = 16;     // floats in the widest vector
-constexpr int kFlushRows = 8;     // rows summed in float before they go to double
+constexpr int kFlushRows = 4;     // rows summed in float before they go to double
 
 // static: objects of different instruction sets must not share code
 static constexpr int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
@@ -86,9 +86,9 @@ struct Scratch {
   float* pair;                        // chunk: [2][C]
   float* gates;                       // chunk: [2][2C]
   float* other;                       // chunk: [2]
-  float* qk_pair;                     // PTN_BLOCK columns: [2][2C / heads]
+  float* qk_pair;                     // chunk: [2][2C / heads]
   float* folded;                      // chunk: [4][C + 1]: combinations of rows
-  float* sums;                        // [blocks of a strip][statistics][vector]
+  float* sums;                        // [statistics][vector]
   double* totals;                     // the same
 };
 
@@ -128,7 +128,8 @@ struct SegmentArgs {
   const BlockWeights* block;  // the block whose matrix is known (not for the head)
   Panel matrix;               // [k][o], folded attention of that block
   // Statistics of block `next` on [y0, y1) x [x0, x1): one row of statistics_size() doubles
-  // per PTN_BLOCK x PTN_BLOCK block, partials_pitch blocks to a block row. Null: not wanted.
+  // per block of PTN_BLOCK rows and kStrip columns, partials_pitch blocks to a block row. Null: not
+  // wanted.
   const BlockWeights* next;
   double* partials;
   int64_t partials_pitch;

@@ -48,7 +48,7 @@ PTN_BF16_TARGET inline Vec dot_pair(Vec sum, VecU x, VecU w) {
 #ifdef PTN_EMULATE_BF16
   const Vec x1 = reinterpret_cast<Vec>(x & 0xffff0000u), x0 = reinterpret_cast<Vec>(x << 16);
   const Vec w1 = reinterpret_cast<Vec>(w & 0xffff0000u), w0 = reinterpret_cast<Vec>(w << 16);
-  return (sum + x1 * w1) + x0 * w0;
+  return mul_add(x0, w0, mul_add(x1, w1, sum));
 #else
   return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(w));
 #endif

@@ -57,14 +57,14 @@ inline void twice_gelu(Vec (&x)[N]) {
 #pragma GCC unroll 8
   for (int v = 0; v < N; ++v) {
     const Vec t = larger(x[v], -x[v]);
-    piece[v] = smaller(t, splat(5.625f)) * splat(8.0f / 3.0f) + splat(kMagic);
-    r[v] = t - (piece[v] - splat(kMagic)) * splat(0.375f);
+    piece[v] = mul_add(smaller(t, splat(5.625f)), splat(8.0f / 3.0f), splat(kMagic));
+    r[v] = mul_add(piece[v] - splat(kMagic), splat(-0.375f), t);
     p[v] = look_up(kPieces[5], piece[v]);
   }
 #pragma GCC unroll 8
   for (int i = 4; i >= 0; --i)
 #pragma GCC unroll 8
-    for (int v = 0; v < N; ++v) p[v] = p[v] * r[v] + look_up(kPieces[i], piece[v]);
+    for (int v = 0; v < N; ++v) p[v] = mul_add(p[v], r[v], look_up(kPieces[i], piece[v]));
 #pragma GCC unroll 8
   for (int v = 0; v < N; ++v) x[v] = x[v] + p[v];
 }
@@ -84,7 +84,7 @@ inline void twice_gelu(Vec (&x)[N]) {
 #pragma GCC unroll 8
   for (int v = 0; v < N; ++v) {
     c[v] = smaller(larger(x[v], splat(-5.6f)), splat(5.6f));
-    s[v] = c[v] * c[v] * splat(2.0f / 31.36f) - splat(1.0f);
+    s[v] = mul_add(c[v] * c[v], splat(2.0f / 31.36f), splat(-1.0f));
     p[v] = splat(kP[15]);
   }
 #pragma GCC unroll 15
@@ -92,10 +92,10 @@ inline void twice_gelu(Vec (&x)[N]) {
     Vec k = splat(kP[i]);
     hold(k);
 #pragma GCC unroll 8
-    for (int v = 0; v < N; ++v) p[v] = p[v] * s[v] + k;
+    for (int v = 0; v < N; ++v) p[v] = mul_add(p[v], s[v], k);
   }
 #pragma GCC unroll 8
-  for (int v = 0; v < N; ++v) x[v] = x[v] + x[v] * (p[v] * c[v]);
+  for (int v = 0; v < N; ++v) x[v] = mul_add(x[v], p[v] * c[v], x[v]);
 }
 
 #endif

@@ -81,7 +81,7 @@ inline void accumulate(const float* p, int64_t stride, int channels, const float
       for (int i = 0; i < R; ++i) {
         const Vec s = splat(w[i]);
 #pragma GCC unroll 8
-        for (int v = 0; v < N; ++v) a[i][v] += s * b[v];
+        for (int v = 0; v < N; ++v) a[i][v] = mul_add(s, b[v], a[i][v]);
       }
     }
 }

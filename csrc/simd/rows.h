@@ -21,10 +21,10 @@ inline void layer_norm_block(const float* x, int64_t x_stride, int channels, Vec
 #pragma GCC unroll 4
     for (int v = 0; v < N; ++v) {
       const Vec d = load(p + v * kWidth) - sum[v];
-      squares[v] += d * d;
+      squares[v] = mul_add(d, d, squares[v]);
     }
 #pragma GCC unroll 4
-  for (int v = 0; v < N; ++v) squares[v] = rsqrt(squares[v] * share + splat(1e-5f));
+  for (int v = 0; v < N; ++v) squares[v] = rsqrt(mul_add(squares[v], share, splat(1e-5f)));
   p = x;
   for (int c = 0; c < channels; ++c, p += x_stride, y += y_stride)
 #pragma GCC unroll 4
@@ -47,10 +47,10 @@ inline void layer_norm_held(const float* x, int64_t x_stride, Vec share, float* 
 #pragma GCC unroll 32
   for (int c = 0; c < C; ++c) {
     v[c] -= mean;
-    squares[c % 4] += v[c] * v[c];
+    squares[c % 4] = mul_add(v[c], v[c], squares[c % 4]);
   }
-  const Vec variance = ((squares[0] + squares[1]) + (squares[2] + squares[3])) * share;
-  const Vec scale = rsqrt(variance + splat(1e-5f));
+  const Vec total = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+  const Vec scale = rsqrt(mul_add(total, share, splat(1e-5f)));
 #pragma GCC unroll 32
   for (int c = 0; c < C; ++c, y += y_stride) store(y, v[c] * scale);
 }
@@ -79,8 +79,13 @@ struct FourRows {
   const float* row[4];
 };
 
+inline Vec add_three(Vec sum, const Vec* k, Vec left, Vec middle, Vec right) {
+  return mul_add(k[2], right, mul_add(k[1], middle, mul_add(k[0], left, sum)));
+}
+
 // Depthwise 3x3 of one channel on both rows: two rows at a time halve the loads.
-__attribute__((always_inline)) inline void depthwise_pair(const FourRows& x, const float* w, float* y0, float* y1, int width) {
+__attribute__((always_inline)) inline void depthwise_pair(const FourRows& x, const float* w,
+                                                          float* y0, float* y1, int width) {
   Vec k[9];
 #pragma GCC unroll 9
   for (int i = 0; i < 9; ++i) k[i] = splat(w[i]);
@@ -103,8 +108,8 @@ __attribute__((always_inline)) inline void depthwise_pair(const FourRows& x, con
       hold(middle);
       hold(right);
 #endif
-      if (i < 3) a = a + k[3 * i] * left + k[3 * i + 1] * middle + k[3 * i + 2] * right;
-      if (i > 0) b = b + k[3 * i - 3] * left + k[3 * i - 2] * middle + k[3 * i - 1] * right;
+      if (i < 3) a = add_three(a, k + 3 * i, left, middle, right);
+      if (i > 0) b = add_three(b, k + 3 * i - 3, left, middle, right);
     }
     store(y0 + j, a);
     store(y1 + j, b);
@@ -128,7 +133,8 @@ inline void gate_block(float* a0, float* a1, const float* b0, const float* b1) {
 }
 
 // a = 2 gelu(a) * b on both rows
-__attribute__((always_inline)) inline void gate_pair(float* a0, float* a1, const float* b0, const float* b1, int width) {
+__attribute__((always_inline)) inline void gate_pair(float* a0, float* a1, const float* b0,
+                                                     const float* b1, int width) {
   int j = 0;
   for (; j + 3 * kWidth <= width; j += 3 * kWidth) gate_block<3>(a0 + j, a1 + j, b0 + j, b1 + j);
   for (; j < width; j += kWidth) gate_block<1>(a0 + j, a1 + j, b0 + j, b1 + j);

@@ -65,6 +65,24 @@ inline Vec splat(float x) {
 #endif
 }
 
+// a * b + c, rounded once where there is an instruction for it. Objects are compiled without
+// contraction: a compiler would contract the same expression here and not there, and pixels
+// would depend on where they lie.
+inline Vec mul_add(Vec a, Vec b, Vec c) {
+#if PTN_WIDTH == 16 && defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif PTN_WIDTH == 8 && defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#elif PTN_WIDTH == 4 && defined(__ARM_NEON)
+  return vfmaq_f32(c, a, b);
+#elif defined(__FMA__)
+  for (int i = 0; i < kWidth; ++i) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return c;
+#else
+  return a * b + c;
+#endif
+}
+
 // The value as a register: without it compilers read a sample twice rather than hold it.
 inline void hold(Vec& v) {
 #if defined(__SSE2__) && (PTN_WIDTH == 4 || (PTN_WIDTH == 8 && defined(__AVX__)) || \
@@ -110,7 +128,7 @@ inline Vec rsqrt(Vec v) {
   // At most 2^-14 off, so after a Newton step 1.5 * 2^-28 and three roundings: a root and a
   // division, two roundings, take four times as long.
   const Vec r = _mm512_rsqrt14_ps(v);
-  return r + r * splat(0.5f) * (splat(1.0f) - v * r * r);
+  return mul_add(r * splat(0.5f), mul_add(-(v * r), r, splat(1.0f)), r);
 #else
   Vec r;
   for (int i = 0; i < kWidth; ++i) r[i] = 1.0f / std::sqrt(v[i]);

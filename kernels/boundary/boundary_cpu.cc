@@ -116,7 +116,7 @@ inline void gram_tile(const float* a, const float* b, int64_t pitch, int64_t nex
       for (int x = 0; x < I; ++x) {
         const Vec va = load(a + x * pitch + j);
 #pragma GCC unroll 8
-        for (int y = 0; y < J; ++y) sum[x][y] += va * vb[y];
+        for (int y = 0; y < J; ++y) sum[x][y] = mul_add(va, vb[y], sum[x][y]);
       }
     }
 #pragma GCC unroll 8
@@ -132,6 +132,8 @@ inline void gram_rows(const float* q, const float* k, int c, int64_t pitch, int6
   for (; j + kGramCols <= c; j += kGramCols)
     gram_tile<I, kGramCols>(q, k + j * pitch, pitch, next_row, rows, width, sums + j * kWidth,
                             c * kWidth);
+  for (; j + 2 <= c; j += 2)
+    gram_tile<I, 2>(q, k + j * pitch, pitch, next_row, rows, width, sums + j * kWidth, c * kWidth);
   for (; j < c; ++j)
     gram_tile<I, 1>(q, k + j * pitch, pitch, next_row, rows, width, sums + j * kWidth, c * kWidth);
 }
@@ -175,7 +177,7 @@ inline void square_rows(const float* x, int64_t pitch, int64_t next_row, int row
 #pragma GCC unroll 8
       for (int i = 0; i < I; ++i) {
         const Vec v = load(x + i * pitch + j);
-        sum[i] += v * v;
+        sum[i] = mul_add(v, v, sum[i]);
       }
 #pragma GCC unroll 8
   for (int i = 0; i < I; ++i) store(sums + i * kWidth, sum[i]);
@@ -199,8 +201,8 @@ inline void flush_sums(float* sums, double* totals, int count) {
   }
 }
 
-// Last stage: q, k of rows y and y + 1 into the sums of the strip's blocks. Eight rows are
-// summed in float lanes (8 * 64 / kWidth terms each), the rest in double.
+// Last stage: q, k of rows y and y + 1 into the sums of the strip, which is one block wide. A few
+// rows are summed in float lanes (4 * 192 / kWidth terms each), the rest in double.
 inline void gather_statistics(const Strip& s, int64_t y) {
   const SegmentArgs& a = s.a;
   if (!a.partials || y < a.y0 || y >= a.y1) return;
@@ -210,39 +212,35 @@ inline void gather_statistics(const Strip& s, int64_t y) {
   const int64_t left = std::min<int64_t>(s.width, a.x1 - s.x);
   const int width = static_cast<int>(round_up(left - s.skip, kWidth));
   if (width <= 0) return;
-  const int blocks = static_cast<int>(round_up(width, PTN_BLOCK)) / PTN_BLOCK;
   const int rows = static_cast<int>(std::min<int64_t>(2, a.y1 - y));
   const int next_row = 2 * c * kChunkPitch;
-  const int64_t count = static_cast<int64_t>(size) * kWidth;
   if (y % PTN_BLOCK == 0) {
-    std::fill_n(m.sums, blocks * count, 0.0f);
-    std::fill_n(m.totals, blocks * count, 0.0);
+    std::fill_n(m.sums, size * kWidth, 0.0f);
+    std::fill_n(m.totals, size * kWidth, 0.0);
   }
-  for (int b = 0; b < blocks; ++b) {
-    const int from = s.skip + b * PTN_BLOCK, take = std::min(PTN_BLOCK, width - b * PTN_BLOCK);
-    float* const sums = m.sums + b * count;
-    for (int h = 0; h < heads; ++h) {
+  for (int h = 0; h < heads; ++h)
+    each_chunk(width, [&](int j, int count) {
+      const int from = s.skip + j;
       for (int i = 0; i < 2 * c; ++i) {
         float* const p = m.qk_pair + i * kChunkPitch;
         const int channel = h * 2 * c + i;
         depthwise_pair(four_rows(m.qk, y, channel, from), a.next->qk_dw + channel * 9, p,
-                       p + next_row, take);
-        for (int r = 0; r < rows; ++r)
-          if (const float* mask = s.mask(y + r, 0)) mask_row(p + r * next_row, mask + from, take);
+                       p + next_row, count);
       }
+      for (int r = 0; r < rows; ++r)
+        s.mask_rows(m.qk_pair + r * next_row, kChunkPitch, 2 * c, y + r, 0, from, count);
       const float *q = m.qk_pair, *k = q + c * kChunkPitch;
-      float* norms = sums + (heads * c * c + h * c) * kWidth;
-      gram(q, k, c, kChunkPitch, next_row, rows, take, sums + h * c * c * kWidth);
-      squares(q, c, kChunkPitch, next_row, rows, take, norms);
-      squares(k, c, kChunkPitch, next_row, rows, take, norms + channels * kWidth);
-    }
-  }
+      float* norms = m.sums + (heads * c * c + h * c) * kWidth;
+      gram(q, k, c, kChunkPitch, next_row, rows, count, m.sums + h * c * c * kWidth);
+      squares(q, c, kChunkPitch, next_row, rows, count, norms);
+      squares(k, c, kChunkPitch, next_row, rows, count, norms + channels * kWidth);
+    });
   const bool end = y + rows == a.y1;
-  if (end || (y + rows) % kFlushRows == 0) flush_sums(m.sums, m.totals, blocks * size);
+  if (end || (y + rows) % kFlushRows == 0) flush_sums(m.sums, m.totals, size);
   if (!end && (y + rows) % PTN_BLOCK != 0) return;
   const int64_t block =
-      (y / PTN_BLOCK - a.y0 / PTN_BLOCK) * a.partials_pitch + (s.x + s.skip - a.x0) / PTN_BLOCK;
-  for (int i = 0; i < blocks * size; ++i) {
+      (y / PTN_BLOCK - a.y0 / PTN_BLOCK) * a.partials_pitch + (s.x + s.skip - a.x0) / kStrip;
+  for (int i = 0; i < size; ++i) {
     double sum = 0;
     for (int l = 0; l < kWidth; ++l) sum += m.totals[i * kWidth + l];
     a.partials[block * size + i] = sum;

@@ -23,14 +23,14 @@ inline void mix_rows(int taps, const float* w, int64_t width, float* out, RowAt&
     for (int i = 0; i < taps; ++i) {
       const Vec s = splat(w[i]);
 #pragma GCC unroll 4
-      for (int v = 0; v < kBlock; ++v) a[v] += s * row(i, x + v * kWidth);
+      for (int v = 0; v < kBlock; ++v) a[v] = mul_add(s, row(i, x + v * kWidth), a[v]);
     }
 #pragma GCC unroll 4
     for (int v = 0; v < kBlock; ++v) store(out + x + v * kWidth, a[v]);
   }
   for (; x < width; x += kWidth) {
     Vec a{};
-    for (int i = 0; i < taps; ++i) a += splat(w[i]) * row(i, x);
+    for (int i = 0; i < taps; ++i) a = mul_add(splat(w[i]), row(i, x), a);
     store(out + x, a);
   }
 }
@@ -40,7 +40,7 @@ inline float mix_columns(const float* row, int64_t first, const float* w, int ta
                          int64_t width) {
   if (first >= 0 && first + padded <= width) {
     Vec a{};
-    for (int64_t i = 0; i < padded; i += kWidth) a += load(w + i) * load(row + first + i);
+    for (int64_t i = 0; i < padded; i += kWidth) a = mul_add(load(w + i), load(row + first + i), a);
     float sum = 0;
     for (int l = 0; l < kWidth; ++l) sum += a[l];
     return sum;
