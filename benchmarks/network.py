@@ -142,7 +142,8 @@ def _call(bench: Bench) -> Group:
         name="call",
         title=f"One call from Python, {CALL_SIDE} x {CALL_SIDE}, {threads} threads",
         note=(
-            "pantiny.fuse with every check, uint16 in and out, warm. Right means within one DN of "
+            "pantiny.fuse with every check, uint16 in and out, after 0.1 s of the same calls; the "
+            "first call after idling is in the remark. Right means within one DN of "
             "the float64 reference."
         ),
         candidates=candidates,

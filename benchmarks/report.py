@@ -76,6 +76,8 @@ def _remark(row: Row, repeated: bool) -> str:
     words = [row["reason"] or ""]
     if "s_per_mpx_without_start" in facts:
         words.append(f"{facts['s_per_mpx_without_start']:.3f} s/Mpx without the start")
+    if "after_idle_s" in facts:
+        words.append(f"{1e3 * facts['after_idle_s']:.1f} ms after idling")
     words.append("" if repeated else str(facts.get("layout", "")))
     return "; ".join(w for w in words if w)
 

@@ -375,6 +375,7 @@ def output_profile(
     pairing: Pairing,
     nodata: float | None,
     tile: int,
+    threads: int,
     creation: dict[str, str],
 ) -> dict[str, Any]:
     """Creation options: tiled, compressed, BIGTIFF where needed, never an alpha band."""
@@ -393,6 +394,7 @@ def output_profile(
         "interleave": "pixel" if pair.bands <= 4 else "band",
         "compress": "deflate",
         "predictor": 3 if pair.ms_dtype.kind == "f" else 2,
+        "num_threads": threads,
         "bigtiff": "IF_SAFER",
         "photometric": "MINISBLACK",
         "alpha": "NO",

@@ -169,7 +169,7 @@ def fuse_files(
         scales = survey(pair, rad, [g.read for g in groups], network.contract, layout.band_rows)
         if dry_run:
             return target
-        profile = output_profile(pair, pan_file, pairing, declared, block, chosen)
+        profile = output_profile(pair, pan_file, pairing, declared, block, layout.threads, chosen)
         labels = [d or n for d, n in zip(descriptions, names or [None] * pair.bands)]
         tags = _tags(network, known, rad, steps, exactness, scales, command)
         with _writing(target, profile, overwrite) as sink:
