@@ -250,6 +250,7 @@ ptn_scene make_scene(std::pair<int64_t, int64_t> shape, std::pair<int64_t, int64
 PYBIND11_MODULE(_core, m) {
   m.doc() = "The compiled core; use pantiny.fuse instead.";
   m.attr("BLOCK") = PTN_BLOCK;
+  m.attr("COLUMNS") = PTN_COLUMNS;
   m.def("abi_version", &ptn_abi_version);
   m.def("isa", &ptn_isa);
   m.def("isa_usable", &ptn_isa_usable);

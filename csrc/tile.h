@@ -10,8 +10,8 @@
 
 namespace pantiny {
 
-constexpr int kGuard = 32;        // floats left and right of a feature row that strips may touch
-constexpr int64_t kStrip = 192;   // columns of a strip, and of a block of the sums
+constexpr int kGuard = 32;  // floats left and right of a feature row that strips may touch
+constexpr int64_t kStrip = PTN_COLUMNS;  // columns of a strip, and of a block of the sums
 constexpr int kChunk = 96;        // columns a stage takes at a time: what it makes stays near
 constexpr int kChunkPitch = 144;  // floats of a chunk's row: an odd number of cache lines
 constexpr int kLead = 16;         // floats in front of a ring row, the last two of them carried

@@ -247,17 +247,18 @@ def choose_layout(source: Source, sink_dtype: np.dtype, model: Model, s: Setting
         for side in sides if keep or s.tile is not None else sides[1:]:
             # a few tiles for every thread, lest one waits for the other; where features are
             # kept tiles are as wide as the scene, and rows are all there is to share out
-            per_row = 1 if keep else -(-width // side)
+            columns = side if keep else -(-side // core().COLUMNS) * core().COLUMNS
+            per_row = 1 if keep else -(-width // columns)
             wanted = -(-(2 if side > 128 else 4) * s.threads // per_row) * side
             if keep and s.tile is None and side > block and 2 * s.threads * side > rounded:
                 continue
             for band in sorted({min(max(wanted, side), rounded), side}, reverse=True):
                 band = max(block, band // block * block)
-                candidates.append((keep, (side, side), band, s.threads))
+                candidates.append((keep, (side, columns), band, s.threads))
     threads = s.threads
     while threads > 1:  # the last resort: less scratch
         threads //= 2
-        candidates.append((False, (sides[-1], sides[-1]), sides[-1], threads))
+        candidates.append((False, (sides[-1], columns), sides[-1], threads))
     smallest = None
     for candidate in candidates:
         found = priced(*candidate)

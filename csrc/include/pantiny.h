@@ -25,6 +25,7 @@ extern "C" {
 #define PTN_ABI_VERSION 1
 #define PTN_MAX_BANDS 8 /* bands of one network */
 #define PTN_BLOCK 64    /* rows and columns of tiles and bands are multiples of it */
+#define PTN_COLUMNS 192 /* columns of tiles are rounded up to a multiple of it */
 
 typedef enum ptn_status {
   PTN_OK = 0,
@@ -91,7 +92,7 @@ typedef struct ptn_scene {
   int32_t storage;              /* ptn_storage */
   int32_t precision;            /* ptn_precision; PTN_BF16 only where ptn_bf16_usable() */
   int64_t tile_rows, tile_cols; /* multiples of PTN_BLOCK, at most 2^20; tile_cols: rounded up
-                                 * to a multiple of 192 */
+                                 * to a multiple of PTN_COLUMNS */
   int64_t band_rows;            /* largest band, a multiple of PTN_BLOCK */
 } ptn_scene;
 
