@@ -90,7 +90,8 @@ def fuse(
         Bytes, or a text such as ``"96MiB"``, that the call may hold besides the images and
         the result; default 1 GiB. A small budget costs time, never changes the result.
     tile : int, optional
-        Side of a tile in pixels (rounded down to a multiple of 64); never changes the result.
+        Side of a tile in pixels (rounded down to a multiple of 64, and its columns up to one of
+        192); never changes the result.
     out : array [K, H, W] or [N, K, H, W], optional
         Where to put the result; MS's dtype.
     progress : bool or callable, optional
