@@ -79,6 +79,7 @@ inline void convolve_to_ring(const Strip& s, const PairInputs& in, const FoldedP
 
 // between = mask(relu(conv3x3([x, pan]))), lead n; pan is one column ahead.
 inline void first_convolution(const Strip& s, int64_t y, int n, int margin) {
+  if (!s.wanted(y, margin) && !s.wanted(y + 1, margin)) return;  // its rows may not be there
   const Scratch& m = s.scratch();
   const Weights& w = *s.a.weights;
   PairInputs in = features_pair(s, y, n);

@@ -16,6 +16,7 @@ inline Ring tail_ring(const Strip& s) {
 
 // between = mask(conv3x3(x)), lead 1.
 inline void refine(const Strip& s, int64_t y) {
+  if (!s.wanted(y, 1) && !s.wanted(y + 1, 1)) return;  // its rows may not be there
   const Weights& w = *s.a.weights;
   convolve_to_ring(s, features_pair(s, y, 1), w.refine, y, 1, false, 1, tail_ring(s));
 }
