@@ -12,8 +12,9 @@ import numpy as np
 
 import pantiny
 from pantiny.bands import Group, band_groups
-from pantiny.engine import Layout, Settings, check_precision, choose_layout, core, run
+from pantiny.engine import Layout, Settings, choose_layout, core, run
 from pantiny.errors import PanTinyError
+from pantiny.options import check_precision
 from pantiny.pair import ArraySink, ArraySource
 
 from .candidate import WHOLE, Unavailable

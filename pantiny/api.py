@@ -10,9 +10,16 @@ import numpy as np
 
 from .arrays import as_array, check_pair, returner
 from .bands import band_groups, parse_bands
-from .engine import Settings, check_backend, check_precision, check_tile, choose_layout, run
+from .engine import Settings, choose_layout, run
 from .errors import BackendError, DtypeError, OptionError, RatioError, ShapeError
-from .options import check_consistency, fill_value, radiometry
+from .options import (
+    check_backend,
+    check_consistency,
+    check_precision,
+    check_tile,
+    fill_value,
+    radiometry,
+)
 from .pair import ArraySink, ArraySource, Mask
 from .progress import progress_to
 from .sensors import Sensor, get_sensor

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from .bands import Group
-from .errors import BackendError, CoreError, MemoryBudgetError, OptionError
-from .system import as_int, format_bytes
+from .errors import BackendError, CoreError, MemoryBudgetError
+from .system import format_bytes
 from .weights import Model
 
 log = logging.getLogger("pantiny")
@@ -82,7 +82,7 @@ class Settings:
     cache : int
         Bytes that the source's and sink's library may hold.
     precision : str
-        ``fp32`` or ``bf16`` (see :func:`check_precision`).
+        ``fp32`` or ``bf16`` (see :func:`pantiny.options.check_precision`).
     """
 
     scale: tuple[float, float]
@@ -361,58 +361,3 @@ def _run_band(
         )
     except RuntimeError as error:
         raise CoreError(f"pass {pass_}, rows {y0}..{y1}: refused by the core: {error}") from error
-
-
-def check_backend(backend: str) -> str:
-    """``auto`` and ``cpu`` are the compiled core, ``reference`` is numpy in float64.
-
-    Raises
-    ------
-    BackendError
-        For one that is unknown or unusable here.
-    """
-    if backend in ("auto", "cpu"):
-        core()
-        return "cpu"
-    if backend == "reference":
-        return backend
-    reason = "not in this version" if backend in ("cuda", "triton") else "unknown"
-    raise BackendError(
-        f"backend: {backend!r} is {reason}; usable: cpu ({core().isa_usable()}), reference; "
-        "use backend='auto'"
-    )
-
-
-def check_precision(precision: str) -> str:
-    """``fp32``, or ``bf16``: operands of the products in bfloat16, sums and all else fp32.
-
-    Raises
-    ------
-    OptionError
-        For one that is unknown.
-    BackendError
-        For ``bf16`` on a processor without bfloat16 products.
-    """
-    if precision not in ("fp32", "bf16"):
-        raise OptionError(
-            f"precision: got {precision!r}; need 'fp32' or 'bf16'; leave it out for 'fp32'"
-        )
-    if precision == "bf16" and not core().bf16_usable():
-        raise BackendError(
-            "precision: 'bf16' needs a processor with AVX512-BF16 and the instruction set "
-            f"avx512; in use here: {core().isa()}; use precision='fp32'"
-        )
-    return precision
-
-
-def check_tile(tile: int | None) -> int | None:
-    """Refuse a tile size below one pixel."""
-    if tile is None:
-        return None
-    found = as_int(tile)
-    if found is None or found < 1:
-        raise OptionError(
-            f"tile: got {tile!r}; need a whole number of pixels, 64 or more; "
-            "leave it out to let the memory budget decide"
-        )
-    return found

@@ -16,10 +16,18 @@ from rasterio.errors import RasterioError
 
 from . import __version__
 from .bands import band_groups, canonical_band, default_names, parse_bands
-from .engine import Settings, check_backend, check_precision, check_tile, choose_layout, run
+from .engine import Settings, choose_layout, run
 from .errors import BackendError, OptionError, SceneReadError, SceneWriteError
 from .grid import Pairing, check_extent, pair_grids
-from .options import Radiometry, check_consistency, fill_value, radiometry
+from .options import (
+    Radiometry,
+    check_backend,
+    check_consistency,
+    check_precision,
+    check_tile,
+    fill_value,
+    radiometry,
+)
 from .paths import check_creation, check_path, check_target
 from .progress import progress_to
 from .raster import (

@@ -23,7 +23,7 @@ from pantiny.benchmarks.candidate import (
     without_folders,
 )
 from pantiny.benchmarks.harness import measure
-from pantiny.benchmarks.inputs import get_model, make_tile, truth
+from pantiny.benchmarks.inputs import Reference, gate_tile, get_model, make_tile, truth
 from pantiny.benchmarks.macs import network_macs, pass_bytes, pass_macs, pass_names
 from pantiny.benchmarks.ours import Passes
 from pantiny.benchmarks.remote import Remote
@@ -298,6 +298,15 @@ def test_a_worker_checks_and_times(tmp_path: Path) -> None:
     assert all(0 < s < 5 for s in outcomes[0].samples[WHOLE])
     assert outcomes[0].facts["isa"] and 20 < outcomes[0].facts["peak_rss_bytes"] / 2**20 < 300
     assert outcomes[0].facts["environment"] == {"OMP_WAIT_POLICY": "passive"}
+
+
+def test_a_warm_call_follows_others(tmp_path: Path) -> None:
+    gate = within_one_dn(Reference(get_model("tiny"), gate_tile()).rounded(0))
+    (outcome,) = measure(
+        [Remote("a", job(tmp_path, "call", consistency=0), gate)], rounds=2, settle_s=0
+    )
+    assert outcome.ok and len(outcome.samples[WHOLE]) == 2
+    assert 0 < outcome.facts["after_idle_s"] < 5
 
 
 def test_a_worker_says_what_it_cannot_do(tmp_path: Path) -> None:

@@ -245,6 +245,13 @@ def test_figures_of_a_row(options: Any, monkeypatch: pytest.MonkeyPatch) -> None
     assert row["gbytes_per_s"] == pytest.approx(1000 * MPX / 0.4 / 1e9)
 
 
+def test_a_call_after_idling_is_a_remark() -> None:
+    outcome = Outcome("a", samples={WHOLE: [0.01]}, facts={"after_idle_s": 0.0194})
+    roof = {"fma_gflops": None, "copy_gbytes": None}
+    row = make_row(outcome, Work(MPX), ours=True, threads=1, roof=roof)
+    assert report._remark(row, repeated=False) == "19.4 ms after idling"
+
+
 def test_median_and_quartiles() -> None:
     outcome = Outcome("a", samples={WHOLE: [10.0, 1.0, 2.0]})
     roof = {"fma_gflops": None, "copy_gbytes": None}

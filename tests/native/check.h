@@ -64,3 +64,4 @@ void test_interface();
 void test_order();
 void test_determinism();
 void test_bf16();
+void test_gelu();
