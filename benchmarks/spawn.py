@@ -1,13 +1,15 @@
-"""Run a command in a process of its own: wall time and peak memory."""
+"""Run a command in a process of its own: wall time and peak memory; memory touched before."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,3 +78,13 @@ def spawn(words: Sequence[str]) -> Finished:
     if code:
         raise Unavailable("failed", f"exit code {code}: {last}")
     return Finished(seconds, peak_kib * 1024, said)
+
+
+def touch_memory(count: int) -> float:
+    """Have the system supply ``count`` bytes, and give them back; seconds per GiB it took."""
+    started = time.perf_counter()
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    with mmap.mmap(-1, count, flags=private) as memory:
+        for page in range(0, count, mmap.PAGESIZE):
+            memory[page] = 1
+    return (time.perf_counter() - started) / (count / 2**30)

@@ -394,6 +394,7 @@ def output_profile(
         "interleave": "pixel" if pair.bands <= 4 else "band",
         "compress": "deflate",
         "predictor": 3 if pair.ms_dtype.kind == "f" else 2,
+        "zlevel": 1,  # 4 times as fast as 6, files 3 % larger: noise does not compress
         "num_threads": threads,
         "bigtiff": "IF_SAFER",
         "photometric": "MINISBLACK",

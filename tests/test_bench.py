@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 import time
@@ -395,6 +396,18 @@ def test_peak_memory_is_the_commands_own() -> None:
     assert ballast[0] == 1
     assert 80 < big.peak_rss_bytes / 2**20 < 130 and small.peak_rss_bytes < 40 * 2**20
     assert 0.2 < big.seconds < 5
+
+
+def test_touched_memory_was_held_and_is_given_back() -> None:
+    hold = (
+        "import resource, sys; sys.path.insert(0, sys.argv[1]); from benchmarks.spawn import "
+        "touch_memory; print(touch_memory(300 << 20)); print(open('/proc/self/statm').read())"
+    )
+    root = str(Path(__file__).resolve().parents[1])
+    ran = spawn([sys.executable, "-c", hold, root])
+    seconds_per_gib, statm = ran.said.splitlines()[:2]
+    assert float(seconds_per_gib) > 0
+    assert ran.peak_rss_bytes > 300 << 20 > int(statm.split()[1]) * mmap.PAGESIZE
 
 
 def test_a_command_that_fails_says_why() -> None:
