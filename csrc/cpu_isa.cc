@@ -12,6 +12,7 @@
 #include "kernels/windows/windows_cpu.cc"
 #include "kernels/gaussian/gaussian_cpu.cc"
 #include "kernels/blocks/blocks_cpu.cc"
+#include "kernels/shrink/shrink_cpu.cc"
 #include "csrc/simd/peak.h"
 // clang-format on
 
@@ -38,7 +39,7 @@ const CpuTable& PTN_JOIN(cpu_table_, PTN_ISA)() {
       PTN_TEXT(PTN_ISA), kBf16, kEmulated,
       head_segment, boundary_segment, fusion_segment, tail_segment,
       residual_row, correct_row, round_row,
-      {window_uqi, window_decorrelation, gaussian_ssim, gaussian_uqi}, block_moments,
+      {window_uqi, window_decorrelation, gaussian_ssim, gaussian_uqi}, block_moments, shrink_row,
       multiply_add};
   // clang-format on
   return kTable;

@@ -7,6 +7,7 @@
 #include "kernels/fusion/fusion.h"
 #include "kernels/head/head.h"
 #include "kernels/resample/resample.h"
+#include "kernels/shrink/shrink.h"
 #include "kernels/tail/tail.h"
 #include "kernels/windows/windows.h"
 
@@ -25,6 +26,7 @@ struct CpuTable {
   RoundFn* round_row;
   WindowFn* window[4];  // by ptn_index
   MomentFn* moments;
+  ShrinkFn* shrink_row;
   double (*multiply_add)(int64_t rounds);  // FLOPs done; for measuring the machine
 };
 

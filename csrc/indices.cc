@@ -97,6 +97,19 @@ void run_moments(const ptn_windows& w, void* memory, double* moments, int64_t* v
   });
 }
 
+bool shrinks(const ptn_shrink& s) {
+  constexpr int64_t kMax = INT32_MAX;
+  if (!s.plane.data || s.plane.dtype < PTN_U8 || s.plane.dtype > PTN_F64) return false;
+  if (s.rows < 1 || s.rows > kMax || s.width < 1 || s.width > kMax) return false;
+  if (s.out_rows < 0 || s.out_rows > kMax || s.cols < 1 || s.cols > kMax) return false;
+  if (s.step < 1 || s.step > 64 || s.taps < 1 || s.taps > 4096) return false;
+  if (s.first_row < -kMax || s.first_row > kMax || s.first_col < -kMax || s.first_col > kMax)
+    return false;
+  return s.row_weights && s.col_weights && s.threads >= 1 && s.threads <= 4096;
+}
+
+size_t shrink_each(const ptn_shrink& s) { return (shrink_scratch(s) + 7) / 8 * 8; }
+
 ptn_status check(const ptn_windows* w, size_t need, const void* memory, size_t bytes,
                  const void* first, const void* second) {
   if (!w || !memory || !first || !second) return PTN_ERR_ARGUMENT;
@@ -139,6 +152,27 @@ ptn_status ptn_moments_run(const ptn_windows* windows, void* memory, size_t byte
   if (status == PTN_OK) status = pantiny::check(windows, need, memory, bytes, moments, valid);
   if (status == PTN_OK) pantiny::run_moments(*windows, memory, moments, valid);
   return status;
+}
+
+ptn_status ptn_shrink_bytes(const ptn_shrink* shrink, size_t* bytes) {
+  if (!shrink || !bytes || !pantiny::shrinks(*shrink)) return PTN_ERR_ARGUMENT;
+  *bytes = pantiny::shrink_each(*shrink) * sizeof(double) * static_cast<size_t>(shrink->threads);
+  return PTN_OK;
+}
+
+ptn_status ptn_shrink_run(const ptn_shrink* shrink, void* memory, size_t bytes) {
+  size_t need = 0;
+  ptn_status status = ptn_shrink_bytes(shrink, &need);
+  if (status != PTN_OK) return status;
+  if (!memory || !shrink->out) return PTN_ERR_ARGUMENT;
+  if (bytes < need || reinterpret_cast<uintptr_t>(memory) % pantiny::kAlign)
+    return PTN_ERR_WORKSPACE;
+  const size_t each = pantiny::shrink_each(*shrink);
+  pantiny::ShrinkFn* const run = pantiny::cpu_table().shrink_row;
+  pantiny::parallel_for(shrink->out_rows, shrink->threads, [&](int64_t row, int thread) {
+    run({shrink, row, static_cast<double*>(memory) + each * static_cast<size_t>(thread)});
+  });
+  return PTN_OK;
 }
 
 }  // extern "C"

@@ -123,6 +123,44 @@ py::tuple moments_run(const std::vector<py::array>& planes, const Pairs& pairs, 
   return py::make_tuple(moments, counts);
 }
 
+using Weights = py::array_t<double, py::array::c_style>;
+
+// [out_rows, cols] float64
+py::array shrink_run(const py::array& plane, const Mask& valid, int64_t first_row,
+                     int64_t first_col, int step, const Weights& row_weights,
+                     const Weights& col_weights, int64_t out_rows, int64_t cols, int threads) {
+  const Windows made({plane}, {}, valid, 1, threads);
+  if (row_weights.size() != col_weights.size())
+    throw py::value_error("weights must be as many along both axes");
+  ptn_shrink s{};
+  s.plane = *made.w.plane;
+  s.rows = made.w.rows;
+  s.width = made.w.width;
+  s.valid = made.w.valid;
+  s.valid_row_stride = made.w.valid_row_stride;
+  s.first_row = first_row;
+  s.first_col = first_col;
+  s.step = step;
+  s.taps = static_cast<int32_t>(row_weights.size());
+  s.threads = threads;
+  s.row_weights = row_weights.data();
+  s.col_weights = col_weights.data();
+  s.out_rows = out_rows;
+  s.cols = cols;
+  size_t bytes = 0;
+  check(ptn_shrink_bytes(&s, &bytes));
+  py::array_t<double> out({out_rows, cols});
+  s.out = out.mutable_data();
+  const auto memory = allocate(bytes);
+  ptn_status status;
+  {
+    py::gil_scoped_release release;
+    status = ptn_shrink_run(&s, memory.get(), bytes);
+  }
+  check(status);
+  return out;
+}
+
 }  // namespace
 
 void bind_indices(py::module_& m) {
@@ -140,4 +178,7 @@ void bind_indices(py::module_& m) {
         py::arg("count").noconvert());
   m.def("moments_run", &moments_run, py::kw_only(), py::arg("planes"), py::arg("pairs"),
         py::arg("valid"), py::arg("window"), py::arg("threads"));
+  m.def("shrink_run", &shrink_run, py::kw_only(), py::arg("plane"), py::arg("valid"),
+        py::arg("first_row"), py::arg("first_col"), py::arg("step"), py::arg("row_weights"),
+        py::arg("col_weights"), py::arg("out_rows"), py::arg("cols"), py::arg("threads"));
 }

@@ -223,6 +223,24 @@ ptn_status ptn_moments_bytes(const ptn_windows* windows, size_t* bytes);
 ptn_status ptn_moments_run(const ptn_windows* windows, void* memory, size_t bytes, double* moments,
                            int64_t* valid);
 
+/* A plane on a grid that is coarser by a whole number, through one separable kernel: sample (i, j)
+ * is the sum of row_weights[t] * col_weights[u] * plane(first_row + i * step + t, first_col + j *
+ * step + u), indices clamped, samples that are not valid taken as 0. */
+typedef struct ptn_shrink {
+  ptn_plane plane;
+  int64_t rows, width;
+  const uint8_t* valid; /* [rows][width], may be null */
+  int64_t valid_row_stride;
+  int64_t first_row, first_col;
+  int32_t step, taps, threads;             /* step 1..64, taps 1..4096 */
+  const double *row_weights, *col_weights; /* [taps] */
+  double* out;                             /* [out_rows][cols] */
+  int64_t out_rows, cols;
+} ptn_shrink;
+
+ptn_status ptn_shrink_bytes(const ptn_shrink* shrink, size_t* bytes);
+ptn_status ptn_shrink_run(const ptn_shrink* shrink, void* memory, size_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

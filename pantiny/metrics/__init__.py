@@ -5,19 +5,8 @@ Without: ``d_lambda``, ``d_s``, ``qnr``, ``d_lambda_k``, ``d_s_r``, ``hqnr``, ``
 ``r_ergas``, ``r_sam``, ``r_q2n``, ``d_rho``. Everything is computed in float64.
 """
 
-from .full_resolution import (
-    d_lambda,
-    d_lambda_k,
-    d_rho,
-    d_s,
-    d_s_r,
-    hqnr,
-    qnr,
-    r_ergas,
-    r_q2n,
-    r_sam,
-    rqnr,
-)
+from .full_resolution import d_lambda, d_rho, d_s, d_s_r, hqnr, qnr, rqnr
+from .reprojection import d_lambda_k, r_ergas, r_q2n, r_sam
 from .with_truth import cc, ergas, psnr, q2n, rmse, sam, scc, ssim, uqi
 
 __all__ = [

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import OptionError, ShapeError
-from ..kernels.resample.resample_ref import Taps, apply_taps, gaussian_radius, gaussian_taps
+from ..engine import core
+from ..errors import CoreError, OptionError, ShapeError
+from ..kernels.resample.resample_ref import gaussian_radius, gaussian_taps
 from ..sensors import UNKNOWN_GAIN, UNKNOWN_PAN_GAIN, Sensor, get_sensor
+from ..system import resolve_threads
 
 
 def ms_gains(sensor: str | Sensor | None, gains: Sequence[float] | None, bands: int) -> tuple:
@@ -64,23 +66,25 @@ class Degrade:
     def __init__(
         self, shape: tuple[int, int], ratio: int, gains: Sequence[float], offset: float = 0.0
     ) -> None:
-        self._height, self._ratio, self._gains, self._offset = shape[0], ratio, gains, offset
-        self._radius = gaussian_radius(ratio, tuple(gains))
-        count = shape[1] // ratio
-        self._columns = [self._taps(0, count, gain) for gain in gains]
+        self._rows, self._ratio = shape[0], ratio
+        self._count, self._width = shape[0] // ratio, shape[1] // ratio
+        radius = gaussian_radius(ratio, tuple(gains))
+        # the weights of every sample are those of the first: the ratio is a whole number
+        taps = [gaussian_taps(0, 1, 1.0 / ratio, offset, g, radius) for g in gains]
+        self._weights = [np.ascontiguousarray(t.weight[0]) for t in taps]
+        self._start = int(taps[0].first[0])  # of the first sample, on the PAN grid
+        self._widest = int(np.argmin(gains))
+        self._threads = resolve_threads(None)
         self._held: np.ndarray | None = None
         self._held_mask: np.ndarray | None = None
         self._first = 0  # of the held rows
         self._next = 0  # coarse row
 
-    def _taps(self, start: int, count: int, gain: float) -> Taps:
-        return gaussian_taps(start, count, 1.0 / self._ratio, self._offset, gain, self._radius)
-
     def _needs(self, row: int) -> tuple[int, int]:
         """First and one past the last PAN row of a coarse row."""
-        first = int(self._taps(row, 1, self._gains[0]).first[0])
-        last = first + 2 * self._radius + 2
-        return max(0, min(first, self._height - 1)), max(1, min(last, self._height))
+        first = self._start + row * self._ratio
+        last = first + len(self._weights[0])
+        return min(max(0, first), self._rows - 1), max(1, min(last, self._rows))
 
     def update(
         self, image: np.ndarray, mask: np.ndarray | None = None
@@ -96,17 +100,16 @@ class Degrade:
                 self._held_mask = np.concatenate((self._held_mask, mask))
         there = self._first + self._held.shape[1]
         last = self._next
-        while last < self._height // self._ratio and self._needs(last)[1] <= there:
+        while last < self._count and self._needs(last)[1] <= there:
             last += 1
         count = last - self._next
         made = np.stack([self._apply(b, k, count) for k, b in enumerate(self._held)])
         valid = None
         if self._held_mask is not None:
-            widest = int(np.argmin(self._gains))
-            touched = self._apply((self._held_mask == 0).astype(np.float64), widest, count)
+            touched = self._apply(1 - self._held_mask, self._widest, count)
             valid = (touched == 0).astype(np.uint8)
         self._next = last
-        keep = self._needs(min(last, self._height // self._ratio - 1))[0]
+        keep = self._needs(min(last, self._count - 1))[0]
         self._held = self._held[:, keep - self._first :].copy()
         if self._held_mask is not None:
             self._held_mask = self._held_mask[keep - self._first :].copy()
@@ -114,8 +117,23 @@ class Degrade:
         return made, valid
 
     def _apply(self, plane: np.ndarray, band: int, count: int) -> np.ndarray:
-        rows = self._taps(self._next, count, self._gains[band])
-        return apply_taps(plane, Taps(rows.first - self._first, rows.weight), self._columns[band])
+        weights = self._weights[band]
+        try:
+            made = core().shrink_run(
+                plane=plane,
+                valid=None,
+                first_row=self._start + self._next * self._ratio - self._first,
+                first_col=self._start,
+                step=self._ratio,
+                row_weights=weights,
+                col_weights=weights,
+                out_rows=count,
+                cols=self._width,
+                threads=self._threads,
+            )
+        except RuntimeError as error:
+            raise CoreError(f"degrade: refused by the core: {error}") from error
+        return np.asarray(made)
 
 
 def degrade(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -170,9 +171,7 @@ def _toolbox(r: Request) -> Spectra:
         return _spectra(r, np.zeros(0), np.zeros(0))
 
     def means(planes: Sequence[np.ndarray], pairs: Pairs, valid: np.ndarray | None) -> np.ndarray:
-        def values(*moments: np.ndarray) -> np.ndarray:
-            return uqi_of_blocks(*moments, pairs)
-
+        values = partial(uqi_of_blocks, pairs=pairs)
         return block_means(planes, pairs, window, values, valid, mirror=False)
 
     def means_up(
@@ -220,7 +219,7 @@ def _boxed(pan: np.ndarray, ratio: int) -> np.ndarray:
 
 
 def _torchmetrics(r: Request) -> Spectra:
-    check_window(GAUSSIAN, *r.ms.shape[1:], "variant torchmetrics")
+    check_window(GAUSSIAN, r.ms.shape[1], r.ms.shape[2], "variant torchmetrics")
     if not r.pairs:
         return _spectra(r, np.zeros(0), np.zeros(0))
 

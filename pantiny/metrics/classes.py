@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from . import full_resolution, with_truth
+from . import full_resolution, reprojection, with_truth
 
 
 class Index:
@@ -109,11 +109,11 @@ Q2n = _class("Q2n", with_truth.q2n, higher_is_better=True)
 DLambda = _class("DLambda", full_resolution.d_lambda, higher_is_better=False)
 DS = _class("DS", full_resolution.d_s, higher_is_better=False)
 QNR = _class("QNR", full_resolution.qnr, higher_is_better=True)
-DLambdaK = _class("DLambdaK", full_resolution.d_lambda_k, higher_is_better=False)
+DLambdaK = _class("DLambdaK", reprojection.d_lambda_k, higher_is_better=False)
 DSR = _class("DSR", full_resolution.d_s_r, higher_is_better=False)
 HQNR = _class("HQNR", full_resolution.hqnr, higher_is_better=True)
 RQNR = _class("RQNR", full_resolution.rqnr, higher_is_better=True)
-RErgas = _class("RErgas", full_resolution.r_ergas, higher_is_better=False)
-RSam = _class("RSam", full_resolution.r_sam, higher_is_better=False)
-RQ2n = _class("RQ2n", full_resolution.r_q2n, higher_is_better=True)
+RErgas = _class("RErgas", reprojection.r_ergas, higher_is_better=False)
+RSam = _class("RSam", reprojection.r_sam, higher_is_better=False)
+RQ2n = _class("RQ2n", reprojection.r_q2n, higher_is_better=True)
 DRho = _class("DRho", full_resolution.d_rho, higher_is_better=False)

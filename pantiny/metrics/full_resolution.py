@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,62 +10,11 @@ from ..engine import core
 from ..errors import OptionError
 from ..sensors import Sensor
 from ..system import as_int
-from ._grids import both, coarse_mask, degrade, ms_gains, pan_gain
-from ._inputs import as_images, as_mask, as_pan, grid_ratio, over_images, positive
-from ._pixels import Angles, Moments
-from ._variants import Request, Spectra, get_variant
+from ._inputs import as_pan, over_images, positive
+from ._pixels import Moments
+from ._scene import Gains, Scene
 from ._windows import check_window, window_means
-from .with_truth import check_block, ergas_of, error_pairs, q2n_planes
-
-Gains = Sequence[float] | None
-
-
-class _Scene:
-    """Checked images of a call: fused [N, K, H, W], ms [N, K, h, w], pan [N, H, W]."""
-
-    def __init__(
-        self, fused: Any, ms: Any, pan: Any, mask: Any, sensor: str | Sensor | None, gains: Gains
-    ) -> None:
-        self.fused = as_images(fused, "fused")
-        self.ms = None if ms is None else as_images(ms, "ms")
-        self.pan = None if pan is None else as_pan(pan, self.fused)
-        self.mask = as_mask(mask, self.fused)
-        self.count, self.bands, self.height, self.width = self.fused.shape
-        self.sensor, self.gains = sensor, ms_gains(sensor, gains, self.bands)
-        self.ratio = 1 if self.ms is None else grid_ratio(self.fused, self.ms)
-
-    def valid(self, i: int) -> np.ndarray | None:
-        return None if self.mask is None else self.mask[i]
-
-    def spectra(
-        self,
-        i: int,
-        variant: str,
-        window: int,
-        pan_low: np.ndarray | None = None,
-        *,
-        spectral: bool = True,
-    ) -> Spectra:
-        """What the variant compares, of image ``i``."""
-        assert self.ms is not None
-        request = Request(
-            self.fused[i],
-            self.ms[i],
-            None if self.pan is None else self.pan[i],
-            None if pan_low is None else pan_low[i],
-            self.ratio,
-            window,
-            pan_gain(self.sensor),
-            self.valid(i),
-            spectral,
-        )
-        return get_variant(variant)(request)
-
-    def reprojected(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """The fused image on the MS grid, MS, and what is valid in both."""
-        assert self.ms is not None
-        low, valid = degrade(self.fused[i], self.ratio, self.gains, self.valid(i))
-        return low, self.ms[i], both(valid, coarse_mask(self.valid(i), self.ratio))
+from .reprojection import d_lambda_k
 
 
 def _norm(first: np.ndarray, second: np.ndarray, p: float) -> float:
@@ -76,7 +24,7 @@ def _norm(first: np.ndarray, second: np.ndarray, p: float) -> float:
     return float(np.mean(np.abs(first - second) ** p) ** (1 / p))
 
 
-def _pan_low(pan_low: Any, scene: _Scene) -> np.ndarray | None:
+def _pan_low(pan_low: Any, scene: Scene) -> np.ndarray | None:
     if pan_low is None:
         return None
     assert scene.ms is not None
@@ -134,7 +82,7 @@ def d_lambda(
     that of Vivone et al., IEEE Trans. Geosci. Remote Sens. 53(5), 2015; ``pantiny``: arXiv
     2507.15059.
     """
-    scene, power = _Scene(fused, ms, None, mask, None, None), positive(p, "p")
+    scene, power = Scene(fused, ms, None, mask, None, None), positive(p, "p")
 
     def one(i: int) -> float:
         found = scene.spectra(i, variant, window)
@@ -174,7 +122,7 @@ def d_s(
     -----
     Other parameters, returns, errors and sources as ``d_lambda``.
     """
-    scene, power = _Scene(fused, ms, pan, mask, sensor, None), positive(q, "q")
+    scene, power = Scene(fused, ms, pan, mask, sensor, None), positive(q, "q")
     low = _pan_low(pan_low, scene)
 
     def one(i: int) -> float:
@@ -203,7 +151,7 @@ def qnr(
     ``(1 - D_lambda)^alpha (1 - D_s)^beta``, both with exponent 1, in one pass over the data.
     Parameters, returns, errors and sources as ``d_lambda`` and ``d_s``.
     """
-    scene = _Scene(fused, ms, pan, mask, sensor, None)
+    scene = Scene(fused, ms, pan, mask, sensor, None)
     powers = positive(alpha, "alpha"), positive(beta, "beta")
     low = _pan_low(pan_low, scene)
 
@@ -218,131 +166,6 @@ def qnr(
 def qnr_of(spectral: float, spatial: float, alpha: float = 1.0, beta: float = 1.0) -> float:
     """``(1 - spectral)^alpha (1 - spatial)^beta``; a distortion above 1 counts as 1."""
     return float(max(0.0, 1 - spectral) ** alpha * max(0.0, 1 - spatial) ** beta)
-
-
-def _reprojection(index: Callable[..., float]) -> Callable[..., Any]:
-    """Scene and reduction around an index of (degraded, ms, valid, ratio)."""
-
-    def run(
-        fused: Any,
-        ms: Any,
-        *,
-        sensor: str | Sensor | None = None,
-        gains: Gains = None,
-        mask: Any = None,
-        reduction: str = "mean",
-        **options: Any,
-    ) -> Any:
-        scene = _Scene(fused, ms, None, mask, sensor, gains)
-
-        def one(i: int) -> float:
-            return index(*scene.reprojected(i), scene.ratio, **options)
-
-        return over_images(scene.count, reduction, one)
-
-    return run
-
-
-def _q2n(
-    low: np.ndarray, ms: np.ndarray, valid: np.ndarray | None, ratio: int, block: int
-) -> float:
-    return q2n_planes(ms, low, check_block(block), valid)
-
-
-def _ergas(low: np.ndarray, ms: np.ndarray, valid: np.ndarray | None, ratio: int) -> float:
-    moments = Moments(error_pairs(len(ms)), errors=True)
-    moments.update((low, ms), valid)
-    return ergas_of(moments.compute(), ratio)
-
-
-def _sam(low: np.ndarray, ms: np.ndarray, valid: np.ndarray | None, ratio: int) -> float:
-    angles = Angles()
-    angles.update((low, ms), valid)
-    return float(np.degrees(angles.compute()))
-
-
-_run_q2n, _run_ergas, _run_sam = map(_reprojection, (_q2n, _ergas, _sam))
-
-
-def r_q2n(
-    fused: Any,
-    ms: Any,
-    *,
-    block: int = 32,
-    sensor: str | Sensor | None = None,
-    gains: Gains = None,
-    mask: Any = None,
-    reduction: str = "mean",
-) -> Any:
-    """Reprojection Q2n: of the fused image, degraded to the MS grid, against MS.
-
-    0 to 1, higher is better. Each band is degraded by the sensor's Gaussian MTF and decimated
-    at MS pixel centres (``pantiny.degrade.degrade_ms``).
-
-    Parameters
-    ----------
-    sensor : str or Sensor, optional
-        Gives the gains; without it and without ``gains`` 0.30 in every band.
-    gains : sequence of K float, optional
-        MTF gain of each band at MS Nyquist.
-    block : int
-        Of Q2n, in MS pixels.
-
-    Notes
-    -----
-    Source: Scarpa, Ciotola, Remote Sens. 14(18), 2022. With a mask, MS pixels whose MTF reaches a
-    masked pixel are left out. Other parameters, returns and errors as ``d_lambda``.
-    """
-    return _run_q2n(
-        fused, ms, sensor=sensor, gains=gains, mask=mask, reduction=reduction, block=block
-    )
-
-
-def r_ergas(
-    fused: Any,
-    ms: Any,
-    *,
-    sensor: str | Sensor | None = None,
-    gains: Gains = None,
-    mask: Any = None,
-    reduction: str = "mean",
-) -> Any:
-    """Reprojection ERGAS, with the ratio of the grids; lower is better. See ``r_q2n``."""
-    return _run_ergas(fused, ms, sensor=sensor, gains=gains, mask=mask, reduction=reduction)
-
-
-def r_sam(
-    fused: Any,
-    ms: Any,
-    *,
-    sensor: str | Sensor | None = None,
-    gains: Gains = None,
-    mask: Any = None,
-    reduction: str = "mean",
-) -> Any:
-    """Reprojection SAM in degrees; lower is better. See ``r_q2n``."""
-    return _run_sam(fused, ms, sensor=sensor, gains=gains, mask=mask, reduction=reduction)
-
-
-def d_lambda_k(
-    fused: Any,
-    ms: Any,
-    *,
-    block: int = 32,
-    sensor: str | Sensor | None = None,
-    gains: Gains = None,
-    mask: Any = None,
-    reduction: str = "mean",
-) -> Any:
-    """Khan's spectral distortion, ``1 - r_q2n``; 0 to 1, lower is better.
-
-    Source: Khan, Alparone, Chanussot, IEEE Trans. Geosci. Remote Sens. 47(11), 2009. Parameters,
-    returns and errors as ``r_q2n``.
-    """
-    found = _run_q2n(
-        fused, ms, sensor=sensor, gains=gains, mask=mask, reduction=reduction, block=block
-    )
-    return 1 - found
 
 
 def unexplained(moments: Moments, bands: int) -> float:
@@ -377,7 +200,7 @@ def d_s_r(fused: Any, pan: Any, *, mask: Any = None, reduction: str = "mean") ->
     Source: Alparone, Garzelli, Vivone, IEEE Geosci. Remote Sens. Lett. 15(6), 2018 (the index of
     RQNR). Parameters, returns and errors as ``d_s``.
     """
-    scene = _Scene(fused, None, pan, mask, None, None)
+    scene = Scene(fused, None, pan, mask, None, None)
     assert scene.pan is not None
     planes = scene.pan
 
@@ -469,7 +292,7 @@ def d_rho(fused: Any, pan: Any, *, ratio: int, mask: Any = None, reduction: str 
     Source: Scarpa, Ciotola, Remote Sens. 14(18), 2022. Other parameters, returns and errors as
     ``d_s``.
     """
-    scene, side = _Scene(fused, None, pan, mask, None, None), rho_window(ratio)
+    scene, side = Scene(fused, None, pan, mask, None, None), rho_window(ratio)
     check_window(side, scene.height, scene.width)
     assert scene.pan is not None
     planes, pairs = scene.pan, rho_pairs(scene.bands)

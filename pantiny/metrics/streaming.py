@@ -7,6 +7,7 @@ cut into pieces.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,10 +72,7 @@ class _Steady:
 
 def _q2n(bands: int, block: int) -> BlockMeans:
     """Planes: the truth's bands, then the fused image's."""
-
-    def values(*moments: np.ndarray) -> np.ndarray:
-        return q2n_of_blocks(*moments, bands, block * block)
-
+    values = partial(q2n_of_blocks, bands=bands, samples=block * block)
     return BlockMeans(q2n_pairs(bands), block, values, mirror=True)
 
 

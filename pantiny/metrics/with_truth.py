@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -257,7 +258,7 @@ def uqi(
                 pair.planes(i),
                 pairs,
                 side,
-                lambda *moments: uqi_of_blocks(*moments, pairs),
+                partial(uqi_of_blocks, pairs=pairs),
                 pair.valid(i),
                 mirror=False,
             )
@@ -299,10 +300,7 @@ def to_uint16(image: np.ndarray) -> np.ndarray:
 def q2n_planes(truth: np.ndarray, fused: np.ndarray, block: int, mask: np.ndarray | None) -> float:
     """Q2n of two images [K, H, W]."""
     bands = len(truth)
-
-    def values(*moments: np.ndarray) -> np.ndarray:
-        return q2n_of_blocks(*moments, bands, block * block)
-
+    values = partial(q2n_of_blocks, bands=bands, samples=block * block)
     planes = [*truth, *fused]
     return float(block_means(planes, q2n_pairs(bands), block, values, mask, mirror=True)[0])
 
