@@ -204,7 +204,7 @@ def _numbers(_: Any, __: Any, value: str | None) -> tuple[float, ...] | None:
 @click.option("-j", "--threads", type=int, help="Default: every usable core.")
 @click.option(
     "--level",
-    type=click.Choice(["op", "network", "files", "all"]),
+    type=click.Choice(["op", "indices", "network", "files", "all"]),
     default="all",
     show_default=True,
 )
