@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "csrc/include/pantiny.h"
+#include "csrc/simd/real.h"
 
 namespace pantiny {
 namespace {
@@ -28,12 +29,32 @@ inline const uint8_t* valid_at(const ptn_windows& w, int64_t y, int64_t x) {
   return w.valid ? w.valid + y * w.valid_row_stride + x : nullptr;
 }
 
+constexpr int kAhead =
+    8;  // rows: a piece of a row is too short for the processor to foresee the next
+
+// Samples that a line of `count` may be read with: whole vectors, where the image goes on. What is
+// in the others is of windows that do not count.
+inline int64_t readable(int64_t count, int64_t x, int64_t width) {
+  constexpr int64_t kWhole = 2 * kReals;
+  const int64_t whole = (count + kWhole - 1) / kWhole * kWhole;
+  return whole <= width - x ? whole : count;
+}
+
+template <class Sample>
+inline void prefetch_line(const Sample* p, int64_t row_stride, int64_t count) {
+  const auto at =
+      reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(kAhead * row_stride) * sizeof(Sample);
+  for (uintptr_t i = 0; i < static_cast<uintptr_t>(count) * sizeof(Sample); i += 64)
+    prefetch(reinterpret_cast<const float*>(at + i));
+}
+
 // out[i] = sample (y, x + i) - anchor
 inline void read_line(const ptn_plane& plane, const ptn_windows& w, int64_t y, int64_t x,
                       int64_t count, double anchor, double* out) {
   with_plane(plane, [&](const auto* p) {
     p += y * plane.row_stride + x * plane.col_stride;
     const int64_t step = plane.col_stride;
+    prefetch_line(p, plane.row_stride, count * step);
     if (step == 1)
       for (int64_t i = 0; i < count; ++i) out[i] = static_cast<double>(p[i]) - anchor;
     else

@@ -64,6 +64,16 @@ inline Real root(Real v) {
   return v;
 }
 
+// Lanes By.. of `low` followed by the first of `high`.
+#if PTN_WIDTH == 16 && defined(__AVX512F__)
+#define PTN_REAL_SHIFT 1
+template <int By>
+inline Real shifted(Real low, Real high) {
+  return reinterpret_cast<Real>(
+      _mm512_alignr_epi64(reinterpret_cast<__m512i>(high), reinterpret_cast<__m512i>(low), By));
+}
+#endif
+
 inline double sum_lanes(Real v) {
   double s = 0;
   for (int i = 0; i < kReals; ++i) s += v[i];

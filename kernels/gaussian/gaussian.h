@@ -6,13 +6,17 @@
 namespace pantiny {
 
 constexpr double kGaussianSigma = 1.5;
+constexpr int kGaussianMoments = 4;
+constexpr int kGaussianCols = 64;             // windows across at a time: the ring stays in L1
+constexpr int kGaussianRing = kGaussian + 1;  // rows of samples under two rows of windows
 
 constexpr int64_t kGaussianPitch =
-    (kWindowBlock + kGaussian + 2 * kMaxReals) / kMaxReals * kMaxReals;
+    (kGaussianCols + kGaussian + 3 * kMaxReals - 1) / kMaxReals * kMaxReals;
 
 // Lines, one of validity, the ring of blurred rows and that of what is invalid.
 constexpr size_t gaussian_scratch() {
-  return static_cast<size_t>(kGaussianPitch * (5 + 1 + kGaussian * 5 + kGaussian));
+  return static_cast<size_t>(kGaussianPitch *
+                             (kGaussianMoments + 1 + kGaussianRing * (kGaussianMoments + 1)));
 }
 
 }  // namespace pantiny

@@ -45,7 +45,7 @@ constexpr size_t window_scratch(const ptn_windows& w) {
   const int group = window_group(w.window);
   const int64_t held = group + w.window / group + 3;  // suffixes, groups; prefix, total, second
   return static_cast<size_t>(window_pitch(w.window) *
-                                 (window_quantities(w) * held + 2 * w.planes + 1) +
+                                 (window_quantities(w) * held + 3 * w.planes + 2) +
                              kMaxReals * (w.pairs + 1) + w.planes);
 }
 

@@ -8,34 +8,72 @@
 namespace pantiny {
 namespace {
 
-// t[x] = t[x] + ... + t[x + window - 1] for x < cols. Powers of two are made by adding halves (or
-// quarters), the others from them: no sum is ever taken apart. Returns where the result is.
-inline double* slide(double* t, double* second, int window, int64_t cols) {
+#ifdef PTN_REAL_SHIFT
+// The same for a window of whole vectors: sums of 8 in shifted registers, then aligned ones of
+// those. Loads that are not aligned, of which every one crosses a cache line, take three times as
+// long.
+inline const double* slide_whole(const double* from, double* t, int window, int64_t cols) {
+  static_assert(kReals == 8, "the shifts below");
+  const int64_t n = cols + window - kReals;
+  auto fours = [](Real here, Real next) {
+    return (here + shifted<1>(here, next)) + (shifted<2>(here, next) + shifted<3>(here, next));
+  };
+  Real b = load(from + kReals), low = fours(load(from), b);
+  for (int64_t x = 0; x < n; x += kReals) {
+    const Real c = load(from + x + 2 * kReals);
+    const Real high = fours(b, c);
+    store(t + x, low + shifted<4>(low, high));
+    b = c;
+    low = high;
+  }
+  const int vectors = window / kReals;
+  if (vectors == 1) return t;
+  for (int64_t x = 0; x < cols; x += kReals) {  // reads ahead of what it writes
+    Real sum = load(t + x) + load(t + x + kReals);
+    for (int i = 2; i + 1 < vectors; i += 2)
+      sum += load(t + x + i * kReals) + load(t + x + (i + 1) * kReals);
+    if (vectors % 2) sum += load(t + x + (vectors - 1) * kReals);
+    store(t + x, sum);
+  }
+  return t;
+}
+#endif
+
+// Sums of from[x] .. from[x + window - 1] for x < cols. Powers of two are made by adding halves (or
+// quarters), the others from them: no sum is ever taken apart. Returns where the result is: `from`,
+// `t` or `second`.
+inline const double* slide(const double* from, double* t, double* second, int window,
+                           int64_t cols) {
+#ifdef PTN_REAL_SHIFT
+  if (window % kReals == 0) return slide_whole(from, t, window, cols);
+#endif
   int64_t done = 0;  // samples in `second`
-  for (int64_t len = 1;;) {
+  for (int64_t len = 1;; from = t) {
     if (window & len) {
-      if (done == 0 && len * 2 > window) return t;
+      if (done == 0 && len * 2 > window) return from;
       for (int64_t x = 0; x < cols; x += kReals)
-        store(second + x, done ? load(second + x) + load(t + x + done) : load(t + x));
+        store(second + x, done ? load(second + x) + load(from + x + done) : load(from + x));
       done += len;
     }
     if (len * 2 > window) return second;
     if (len * 4 <= window && !(window & (len * 2))) {
       const int64_t n = cols + window - 4 * len;
       for (int64_t x = 0; x < n; x += kReals)
-        store(t + x,
-              (load(t + x) + load(t + x + len)) + (load(t + x + 2 * len) + load(t + x + 3 * len)));
+        store(t + x, (load(from + x) + load(from + x + len)) +
+                         (load(from + x + 2 * len) + load(from + x + 3 * len)));
       len *= 4;
     } else {
       const int64_t n = cols + window - 2 * len;
-      for (int64_t x = 0; x < n; x += kReals) store(t + x, load(t + x) + load(t + x + len));
+      for (int64_t x = 0; x < n; x += kReals) store(t + x, load(from + x) + load(from + x + len));
       len *= 2;
     }
   }
 }
 
 // One block: the sums of every quantity (means, squares, products, valid samples) over windows
-// that move down a row at a time, and what is made of them.
+// that move down a row at a time, and what is made of them. Of integers a row is added and one is
+// taken off: their sums are exact. Of others a window is a suffix of one group of rows, whole
+// groups and a prefix of one, so that nothing is taken off and nothing drifts.
 class Windows {
  public:
   explicit Windows(const WindowBlock& b)
@@ -53,7 +91,7 @@ class Windows {
       p += rows * pitch_;
       return at;
     };
-    lines_ = take(w_.planes + 1);
+    lines_ = take(2 * (w_.planes + 1));
     means_ = take(w_.planes);
     suffix_ = take(group_ * quantities_);
     whole_ = take(groups_ * quantities_);
@@ -70,6 +108,33 @@ class Windows {
 
   template <class Evaluate>
   void run(Evaluate&& evaluate) {
+    if (integers())
+      run_exact(evaluate);
+    else
+      run_grouped(evaluate);
+  }
+
+ private:
+  bool integers() const {
+    for (int i = 0; i < w_.planes; ++i)
+      if (w_.plane[i].dtype > PTN_I16) return false;
+    return true;
+  }
+
+  template <class Evaluate>
+  void run_exact(Evaluate&& evaluate) {
+    zero(prefix_, quantities_ * pitch_);
+    for (int y = 0; y < w_.window; ++y) add_row(y, prefix_, prefix_);
+    for (int64_t y = 0;; ++y) {
+      for (int q = 0; q < quantities_; ++q) sum_columns(prefix_ + q * pitch_, q);
+      evaluate(*this);
+      if (y + 1 >= b_.rows) return;
+      replace_row(y, y + w_.window);
+    }
+  }
+
+  template <class Evaluate>
+  void run_grouped(Evaluate&& evaluate) {
     for (int g = 1; g < groups_; ++g) {  // whole groups below the first
       double* sums = whole_ + g % groups_ * quantities_ * pitch_;
       zero(sums, quantities_ * pitch_);
@@ -88,7 +153,7 @@ class Windows {
       for (int i = 0; i < group_; ++i) {
         const int64_t y = first + i;
         if (y >= b_.rows) return;
-        sum_columns(suffix_ + i * quantities_ * pitch_);
+        add_columns(suffix_ + i * quantities_ * pitch_);
         evaluate(*this);
         if (y + 1 < b_.rows) add_row(y + w_.window, prefix_, prefix_);
       }
@@ -97,6 +162,7 @@ class Windows {
     }
   }
 
+ public:
   // Calls use(pair, first plane, second plane, x, keep): `keep` is not 0 in lanes that count.
   template <class Use>
   void each_pair(Use&& use) {
@@ -151,8 +217,7 @@ class Windows {
   // to = from + the quantities of row `y` of the block's samples
   void add_row(int64_t y, const double* from, double* to) {
     const int64_t n = whole_reals(columns_);
-    for (int i = 0; i < w_.planes; ++i)
-      read_line(w_.plane[i], w_, b_.y0 + y, b_.x0, columns_, anchors_[i], lines_ + i * pitch_);
+    read_row(y, lines_);
     auto product = [&](int i, int j) {
       const double *a = lines_ + i * pitch_, *c = lines_ + j * pitch_;
       for (int64_t x = 0; x < n; x += kReals)
@@ -163,24 +228,64 @@ class Windows {
       for (int64_t x = 0; x < n; x += kReals) store(to + x, load(from + x) + load(a + x));
       from += pitch_, to += pitch_;
     };
+    each_quantity(sum, product);
+  }
+
+  // prefix += row `fresh` - row `stale`
+  void replace_row(int64_t stale, int64_t fresh) {
+    const int64_t n = whole_reals(columns_), old = (w_.planes + 1) * pitch_;
+    read_row(fresh, lines_);
+    read_row(stale, lines_ + old);
+    double* to = prefix_;
+    auto sum = [&](const double* a) {
+      for (int64_t x = 0; x < n; x += kReals)
+        store(to + x, load(to + x) + (load(a + x) - load(a + old + x)));
+      to += pitch_;
+    };
+    auto product = [&](int i, int j) {
+      const double *a = lines_ + i * pitch_, *c = lines_ + j * pitch_;
+      for (int64_t x = 0; x < n; x += kReals) {
+        const Real gone = load(a + old + x) * load(c + old + x);
+        store(to + x, load(to + x) + mul_add(load(a + x), load(c + x), -gone));
+      }
+      to += pitch_;
+    };
+    each_quantity(sum, product);
+  }
+
+  void read_row(int64_t y, double* lines) {
+    const int64_t whole = readable(columns_, b_.x0, w_.width);
+    for (int i = 0; i < w_.planes; ++i)
+      read_line(w_.plane[i], w_, b_.y0 + y, b_.x0, whole, anchors_[i], lines + i * pitch_);
+    if (w_.valid) read_valid(w_, b_.y0 + y, b_.x0, columns_, lines + w_.planes * pitch_);
+  }
+
+  template <class Sum, class Product>
+  void each_quantity(Sum&& sum, Product&& product) {
     for (int i = 0; i < w_.planes; ++i) sum(lines_ + i * pitch_);
     for (int i = 0; i < w_.planes; ++i) product(i, i);
     for (int p = 0; p < w_.pairs; ++p) product(w_.pair[2 * p], w_.pair[2 * p + 1]);
-    if (w_.valid) {
-      double* line = lines_ + w_.planes * pitch_;
-      read_valid(w_, b_.y0 + y, b_.x0, columns_, line);
-      sum(line);
-    }
+    if (w_.valid) sum(lines_ + w_.planes * pitch_);
   }
 
-  void sum_columns(const double* suffix) {
+  void add_columns(const double* suffix) {
     const int64_t n = whole_reals(columns_);
     for (int q = 0; q < quantities_; ++q) {
       double* t = total_ + q * pitch_;
       const double *a = suffix + q * pitch_, *c = prefix_ + q * pitch_;
       for (int64_t x = 0; x < n; x += kReals) store(t + x, load(a + x) + load(c + x));
-      row_[q] = slide(t, second_ + q * pitch_, w_.window, b_.cols);
+      sum_columns(t, q);
     }
+  }
+
+  void sum_columns(const double* from, int q) {
+    double *t = total_ + q * pitch_, *second = second_ + q * pitch_;
+    const double* found = slide(from, t, second, w_.window, b_.cols);
+    if (found != t && found != second) {  // a window of one sample; squares are written over
+      std::copy(found, found + whole_reals(b_.cols), t);
+      found = t;
+    }
+    row_[q] = found == t ? t : second;
   }
 
   const WindowBlock& b_;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -185,19 +185,26 @@ def _toolbox(r: Request) -> Spectra:
     return _spectra(r, means(r.high(), r.pairs, r.mask), r.coarse(*r.low(r.pan_gain), means_up))
 
 
-def _to_uint8(plane: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        return np.clip(np.nan_to_num(np.floor(plane)), 0, 255).astype(np.uint8)
+def _to_uint8(image: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # NaN under a mask
+        return np.clip(np.nan_to_num(np.floor(image)), 0, 255).astype(np.uint8)
 
 
 def _pantiny(r: Request) -> Spectra:
     window = check_window(r.window, *r.ms.shape[1:])
     if not r.pairs:
         return _spectra(r, np.zeros(0), np.zeros(0))
-    # sample i of the MS grid at PAN pixel r * i, not at the middle of the pixels it covers
-    low, valid = r.low(PANTINY_GAIN, offset=0.5 - 0.5 / r.ratio)
-    fine, coarse = ([_to_uint8(p) for p in planes] for planes in (r.high(), low))
-    return _spectra(r, _uqi(window)(fine, r.pairs, r.mask), r.coarse(coarse, valid, _uqi(window)))
+    # images are floored before anything; PAN at MS scale is not floored again, and its sample i is
+    # at PAN pixel r * i, not at the middle of the pixels that MS pixel i covers
+    floored = replace(
+        r,
+        fused=_to_uint8(r.fused),
+        ms=_to_uint8(r.ms),
+        pan=None if r.pan is None else _to_uint8(r.pan),
+    )
+    low, valid = floored.low(PANTINY_GAIN, offset=0.5 - 0.5 / r.ratio)
+    uqi = _uqi(window)
+    return _spectra(r, uqi(floored.high(), r.pairs, r.mask), r.coarse(low, valid, uqi))
 
 
 def _boxed(pan: np.ndarray, ratio: int) -> np.ndarray:
