@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 import runner
 import scalar
+import scalar_full
+import scalar_q2n
+import scalar_resample
+import scalar_windows
 from adapters.scalar_indices import INDICES as SCALAR
 from entries import entries
 from scalar_q2n import conjugate, product
@@ -145,6 +149,37 @@ def test_the_runner_scores_a_class(tmp_path: Any, capsys: pytest.CaptureFixture[
         )
         > 1
     )
+
+
+FAULTS: list[tuple[Any, str, Any, str, str]] = [
+    # module, name, fault, index, case
+    (scalar_resample, "mtf_reach", lambda gains, r: 99, "r_sam", "base"),
+    (
+        scalar_resample,
+        "mtf_reach",
+        lambda gains, r: math.ceil(4 * mtf_sigma(0.36, r)),
+        "r_sam",
+        "base",
+    ),
+    (scalar_resample, "keys", lambda d: max(0.0, 1 - abs(d)), "d_lambda", "three"),
+    (scalar_q2n, "product", lambda x, y: product(y, x), "q2n", "eight"),
+    (scalar_q2n, "mirrored", lambda i, n: min(i, n - 1), "q2n", "three"),
+    (scalar_q2n, "mirrored", lambda i, n: i if i < n else 2 * n - 2 - i, "q2n", "byte"),
+    (scalar_q2n, "as_uint16", lambda v: float(round(v)), "q2n", "byte"),
+    (scalar_q2n, "EPS", 1.0, "q2n", "flat"),
+    (scalar_full, "as_uint8", lambda plane: plane, "d_lambda", "byte"),
+    (scalar_windows, "GAUSSIAN", [1 / 121] * 121, "ssim", "one"),
+]
+
+
+@pytest.mark.parametrize("module, attribute, fault, index, case", FAULTS)
+def test_the_values_notice_a_fault(
+    module: Any, attribute: str, fault: Any, index: str, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At least one entry of the index on that case changes by more than its tolerance."""
+    monkeypatch.setattr(module, attribute, fault)
+    rows = [row for row in of(case) if row["index"] == index]
+    assert "differs" in {result.verdict for result in runner.score(SCALAR, rows)}
 
 
 # The scalar loops, by hand.
