@@ -45,6 +45,21 @@ def coarse_mask(mask: np.ndarray | None, ratio: int) -> np.ndarray | None:
     return mask.reshape(height // ratio, ratio, width // ratio, ratio).min(axis=(1, 3))
 
 
+def check_phase(phase: object, ratio: int) -> float:
+    """A place among the PAN pixels of an MS pixel, or next to them.
+
+    Raises
+    ------
+    OptionError
+    """
+    if isinstance(phase, (int, float, np.number)) and -ratio <= phase <= 2 * ratio:
+        return float(phase)
+    raise OptionError(
+        f"phase: got {phase!r}; need the PAN pixel under the centre of MS pixel 0, {-ratio} to "
+        f"{2 * ratio}; leave it out for the middle, {(ratio - 1) / 2:g}"
+    )
+
+
 class Degrade:
     """Rows of the PAN grid in, rows of the MS grid out, each through its band's Gaussian MTF.
 
@@ -55,8 +70,9 @@ class Degrade:
     ratio : int
     gains : sequence of float
         One per band.
-    offset : float
-        MS sample i lies at ``r * i + (r - 1) / 2 - r * offset``.
+    phase : float, optional
+        PAN sample under MS sample 0: i lies at ``r * i + phase``; default the middle of the
+        pixels it covers, ``(r - 1) / 2``.
 
     Notes
     -----
@@ -64,12 +80,17 @@ class Degrade:
     """
 
     def __init__(
-        self, shape: tuple[int, int], ratio: int, gains: Sequence[float], offset: float = 0.0
+        self,
+        shape: tuple[int, int],
+        ratio: int,
+        gains: Sequence[float],
+        phase: float | None = None,
     ) -> None:
         self._rows, self._ratio = shape[0], ratio
         self._count, self._width = shape[0] // ratio, shape[1] // ratio
         radius = gaussian_radius(ratio, tuple(gains))
         # the weights of every sample are those of the first: the ratio is a whole number
+        offset = 0.0 if phase is None else ((ratio - 1) / 2 - check_phase(phase, ratio)) / ratio
         taps = [gaussian_taps(0, 1, 1.0 / ratio, offset, g, radius) for g in gains]
         self._weights = [np.ascontiguousarray(t.weight[0]) for t in taps]
         self._start = int(taps[0].first[0])  # of the first sample, on the PAN grid
@@ -141,10 +162,10 @@ def degrade(
     ratio: int,
     gains: Sequence[float],
     mask: np.ndarray | None = None,
-    offset: float = 0.0,
+    phase: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """A whole image [K, H, W] on the MS grid, and what is valid there."""
-    return Degrade(image.shape[-2:], ratio, gains, offset).update(image, mask)
+    return Degrade(image.shape[-2:], ratio, gains, phase).update(image, mask)
 
 
 def both(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:

@@ -19,7 +19,14 @@ class Scene:
     """Checked images of a call: fused [N, K, H, W], ms [N, K, h, w], pan [N, H, W]."""
 
     def __init__(
-        self, fused: Any, ms: Any, pan: Any, mask: Any, sensor: str | Sensor | None, gains: Gains
+        self,
+        fused: Any,
+        ms: Any,
+        pan: Any,
+        mask: Any,
+        sensor: str | Sensor | None,
+        gains: Gains,
+        phase: float | None = None,
     ) -> None:
         self.fused = as_images(fused, "fused")
         self.ms = None if ms is None else as_images(ms, "ms")
@@ -27,6 +34,7 @@ class Scene:
         self.mask = as_mask(mask, self.fused)
         self.count, self.bands, self.height, self.width = self.fused.shape
         self.sensor, self.gains = sensor, ms_gains(sensor, gains, self.bands)
+        self.phase = phase
         self.ratio = 1 if self.ms is None else grid_ratio(self.fused, self.ms)
 
     def valid(self, i: int) -> np.ndarray | None:
@@ -53,11 +61,12 @@ class Scene:
             pan_gain(self.sensor),
             self.valid(i),
             spectral,
+            self.phase,
         )
         return get_variant(variant)(request)
 
     def reprojected(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """The fused image on the MS grid, MS, and what is valid in both."""
         assert self.ms is not None
-        low, valid = degrade(self.fused[i], self.ratio, self.gains, self.valid(i))
+        low, valid = degrade(self.fused[i], self.ratio, self.gains, self.valid(i), self.phase)
         return low, self.ms[i], both(valid, coarse_mask(self.valid(i), self.ratio))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..degrade import upsample_ms
 from ..engine import core
-from ..errors import OptionError
+from ..errors import DataError, OptionError
 from ..kernels.resample.resample_ref import Taps, apply_taps
 from ._grids import both, coarse_mask, degrade
 from ._windows import (
@@ -55,6 +55,8 @@ class Request:
     mask : array [H, W] uint8 or None
     spectral : bool
         With the pairs of bands.
+    phase : float or None
+        See ``Degrade``.
     """
 
     fused: np.ndarray
@@ -66,6 +68,7 @@ class Request:
     pan_gain: float
     mask: np.ndarray | None
     spectral: bool
+    phase: float | None
 
     @property
     def pairs(self) -> Pairs:
@@ -88,13 +91,13 @@ class Request:
         ]
         return np.concatenate(parts)
 
-    def low(self, gain: float, offset: float = 0.0) -> tuple[list[np.ndarray], np.ndarray | None]:
+    def low(self, gain: float) -> tuple[list[np.ndarray], np.ndarray | None]:
         """Planes of the MS grid, PAN through a Gaussian last, and where that is valid."""
         if self.pan is None:
             return [*self.ms], None
         if self.pan_low is not None:
             return [*self.ms, self.pan_low], None
-        made, reached = degrade(self.pan[None], self.ratio, (gain,), self.mask, offset)
+        made, reached = degrade(self.pan[None], self.ratio, (gain,), self.mask, self.phase)
         return [*self.ms, made[0]], reached
 
     def high(self) -> list[np.ndarray]:
@@ -192,6 +195,8 @@ def _to_uint8(image: np.ndarray) -> np.ndarray:
 
 def _pantiny(r: Request) -> Spectra:
     window = check_window(r.window, *r.ms.shape[1:])
+    if r.mask is None and not all(np.isfinite(i).all() for i in (*r.high(), *r.ms)):
+        raise DataError("variant pantiny: an image holds NaN; mark such pixels with mask=")
     if not r.pairs:
         return _spectra(r, np.zeros(0), np.zeros(0))
     # images are floored before anything; PAN at MS scale is not floored again, and its sample i is
@@ -201,8 +206,9 @@ def _pantiny(r: Request) -> Spectra:
         fused=_to_uint8(r.fused),
         ms=_to_uint8(r.ms),
         pan=None if r.pan is None else _to_uint8(r.pan),
+        phase=0.0,
     )
-    low, valid = floored.low(PANTINY_GAIN, offset=0.5 - 0.5 / r.ratio)
+    low, valid = floored.low(PANTINY_GAIN)
     uqi = _uqi(window)
     return _spectra(r, uqi(floored.high(), r.pairs, r.mask), r.coarse(low, valid, uqi))
 

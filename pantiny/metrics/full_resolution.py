@@ -101,6 +101,7 @@ def d_s(
     q: float = 1,
     sensor: str | Sensor | None = None,
     pan_low: Any = None,
+    phase: float | None = None,
     mask: Any = None,
     reduction: str = "mean",
 ) -> Any:
@@ -117,12 +118,15 @@ def d_s(
         pixels off the centre for r = 4.
     pan_low : array [h, w] or [N, h, w], optional
         P_L itself. ``torchmetrics`` otherwise takes a 7x7 box and a bilinear resampling.
+    phase : float, optional
+        PAN pixel under the centre of MS pixel 0 where P_L is made from PAN: MS pixel i lies at
+        ``r * i + phase``; default the middle of the pixels it covers, ``(r - 1) / 2``.
 
     Notes
     -----
     Other parameters, returns, errors and sources as ``d_lambda``.
     """
-    scene, power = Scene(fused, ms, pan, mask, sensor, None), positive(q, "q")
+    scene, power = Scene(fused, ms, pan, mask, sensor, None, phase), positive(q, "q")
     low = _pan_low(pan_low, scene)
 
     def one(i: int) -> float:
@@ -143,6 +147,7 @@ def qnr(
     beta: float = 1,
     sensor: str | Sensor | None = None,
     pan_low: Any = None,
+    phase: float | None = None,
     mask: Any = None,
     reduction: str = "mean",
 ) -> Any:
@@ -151,7 +156,7 @@ def qnr(
     ``(1 - D_lambda)^alpha (1 - D_s)^beta``, both with exponent 1, in one pass over the data.
     Parameters, returns, errors and sources as ``d_lambda`` and ``d_s``.
     """
-    scene = Scene(fused, ms, pan, mask, sensor, None)
+    scene = Scene(fused, ms, pan, mask, sensor, None, phase)
     powers = positive(alpha, "alpha"), positive(beta, "beta")
     low = _pan_low(pan_low, scene)
 
@@ -223,6 +228,7 @@ def hqnr(
     sensor: str | Sensor | None = None,
     gains: Gains = None,
     pan_low: Any = None,
+    phase: float | None = None,
     mask: Any = None,
     reduction: str = "mean",
 ) -> Any:
@@ -232,11 +238,11 @@ def hqnr(
     ``d_s``.
     """
     spectral = d_lambda_k(
-        fused, ms, block=block, sensor=sensor, gains=gains, mask=mask, reduction="none"
+        fused, ms, block=block, sensor=sensor, gains=gains, phase=phase, mask=mask, reduction="none"
     )
     spatial = d_s(
-        fused, ms, pan, variant=variant, window=window, sensor=sensor, pan_low=pan_low, mask=mask,
-        reduction="none",
+        fused, ms, pan, variant=variant, window=window, sensor=sensor, pan_low=pan_low, phase=phase,
+        mask=mask, reduction="none",
     )  # fmt: skip
     return over_images(len(spatial), reduction, lambda i: qnr_of(spectral[i], spatial[i]))
 
@@ -249,6 +255,7 @@ def rqnr(
     block: int = 32,
     sensor: str | Sensor | None = None,
     gains: Gains = None,
+    phase: float | None = None,
     mask: Any = None,
     reduction: str = "mean",
 ) -> Any:
@@ -257,7 +264,7 @@ def rqnr(
     Source: as ``d_s_r``. Parameters, returns and errors as ``d_lambda_k`` and ``d_s_r``.
     """
     spectral = d_lambda_k(
-        fused, ms, block=block, sensor=sensor, gains=gains, mask=mask, reduction="none"
+        fused, ms, block=block, sensor=sensor, gains=gains, phase=phase, mask=mask, reduction="none"
     )
     spatial = d_s_r(fused, pan, mask=mask, reduction="none")
     return over_images(len(spatial), reduction, lambda i: qnr_of(spectral[i], spatial[i]))

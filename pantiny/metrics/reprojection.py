@@ -23,11 +23,12 @@ def _reprojection(index: Callable[..., float]) -> Callable[..., Any]:
         *,
         sensor: str | Sensor | None = None,
         gains: Gains = None,
+        phase: float | None = None,
         mask: Any = None,
         reduction: str = "mean",
         **options: Any,
     ) -> Any:
-        scene = Scene(fused, ms, None, mask, sensor, gains)
+        scene = Scene(fused, ms, None, mask, sensor, gains, phase)
 
         def one(i: int) -> float:
             return index(*scene.reprojected(i), scene.ratio, **options)
@@ -66,6 +67,7 @@ def r_q2n(
     block: int = 32,
     sensor: str | Sensor | None = None,
     gains: Gains = None,
+    phase: float | None = None,
     mask: Any = None,
     reduction: str = "mean",
 ) -> Any:
@@ -80,6 +82,9 @@ def r_q2n(
         Gives the gains; without it and without ``gains`` 0.30 in every band.
     gains : sequence of K float, optional
         MTF gain of each band at MS Nyquist.
+    phase : float, optional
+        PAN pixel under the centre of MS pixel 0: MS pixel i lies at ``r * i + phase``; default
+        the middle of the pixels it covers, ``(r - 1) / 2``.
     block : int
         Of Q2n, in MS pixels.
 
@@ -89,7 +94,14 @@ def r_q2n(
     masked pixel are left out. Other parameters, returns and errors as ``d_lambda``.
     """
     return _run_q2n(
-        fused, ms, sensor=sensor, gains=gains, mask=mask, reduction=reduction, block=block
+        fused,
+        ms,
+        sensor=sensor,
+        gains=gains,
+        phase=phase,
+        mask=mask,
+        reduction=reduction,
+        block=block,
     )
 
 
@@ -99,11 +111,14 @@ def r_ergas(
     *,
     sensor: str | Sensor | None = None,
     gains: Gains = None,
+    phase: float | None = None,
     mask: Any = None,
     reduction: str = "mean",
 ) -> Any:
     """Reprojection ERGAS, with the ratio of the grids; lower is better. See ``r_q2n``."""
-    return _run_ergas(fused, ms, sensor=sensor, gains=gains, mask=mask, reduction=reduction)
+    return _run_ergas(
+        fused, ms, sensor=sensor, gains=gains, phase=phase, mask=mask, reduction=reduction
+    )
 
 
 def r_sam(
@@ -112,11 +127,14 @@ def r_sam(
     *,
     sensor: str | Sensor | None = None,
     gains: Gains = None,
+    phase: float | None = None,
     mask: Any = None,
     reduction: str = "mean",
 ) -> Any:
     """Reprojection SAM in degrees; lower is better. See ``r_q2n``."""
-    return _run_sam(fused, ms, sensor=sensor, gains=gains, mask=mask, reduction=reduction)
+    return _run_sam(
+        fused, ms, sensor=sensor, gains=gains, phase=phase, mask=mask, reduction=reduction
+    )
 
 
 def d_lambda_k(
@@ -126,6 +144,7 @@ def d_lambda_k(
     block: int = 32,
     sensor: str | Sensor | None = None,
     gains: Gains = None,
+    phase: float | None = None,
     mask: Any = None,
     reduction: str = "mean",
 ) -> Any:
@@ -135,6 +154,13 @@ def d_lambda_k(
     returns and errors as ``r_q2n``.
     """
     found = _run_q2n(
-        fused, ms, sensor=sensor, gains=gains, mask=mask, reduction=reduction, block=block
+        fused,
+        ms,
+        sensor=sensor,
+        gains=gains,
+        phase=phase,
+        mask=mask,
+        reduction=reduction,
+        block=block,
     )
     return 1 - found

@@ -208,6 +208,10 @@ class FullResolution:
         PAN and MS grid; the one is a whole number of times the other.
     sensor : str or Sensor, optional
         Gives the MTF gains; 0.30 and 0.15 (PAN) for an unknown one.
+    gains : sequence of float, optional
+        MTF gain of each band, in place of the sensor's.
+    phase : float, optional
+        PAN pixel under the centre of MS pixel 0; default the middle, ``(r - 1) / 2``.
     window : int
         Of D_lambda and D_s, in PAN pixels.
     block : int
@@ -226,6 +230,7 @@ class FullResolution:
         *,
         sensor: str | Sensor | None = None,
         gains: Sequence[float] | None = None,
+        phase: float | None = None,
         window: int = 32,
         block: int = 32,
     ) -> None:
@@ -248,8 +253,8 @@ class FullResolution:
         self._rho = WindowMeans(rho_pairs(bands), side, core().DECORRELATION)
         self._scatter = Moments(scatter_pairs(bands))
         band_gains = ms_gains(sensor, gains, bands)
-        self._degrade_fused = Degrade(shape, self._ratio, band_gains)
-        self._degrade_pan = Degrade(shape, self._ratio, (pan_gain(sensor),))
+        self._degrade_fused = Degrade(shape, self._ratio, band_gains, phase)
+        self._degrade_pan = Degrade(shape, self._ratio, (pan_gain(sensor),), phase)
         self._under = RowFeed(self._ratio, 0)
         self._moments, self._angles = Moments(error_pairs(bands), errors=True), Angles()
         self._q2n = _q2n(bands, check_block(block))
