@@ -17,7 +17,7 @@ from pantiny.kernels.gaussian.gaussian_ref import SIDE, gaussian_ref
 from pantiny.kernels.testing import assert_within
 from pantiny.kernels.windows import cases as window_cases
 from pantiny.kernels.windows.cases import WindowCase
-from pantiny.kernels.windows.windows_ref import U, Maps, windows_ref
+from pantiny.kernels.windows.windows_ref import Maps, U, windows_ref
 
 INDICES = {"uqi": "UQI", "decorrelation": "DECORRELATION"}
 GAUSSIANS = {"ssim": "SSIM", "gaussian_uqi": "GAUSSIAN_UQI"}

@@ -31,7 +31,8 @@ def as_values(x: Any, name: str) -> np.ndarray:
             "astype('float32')"
         )
     if array.dtype in KERNEL_DTYPES:
-        return array
+        whole = array.flags.aligned and not any(s % array.itemsize for s in array.strides)
+        return array if whole else array.copy()  # a field of a packed record
     native = array.dtype.newbyteorder("=")
     return array.astype(native if native in KERNEL_DTYPES else np.float64)
 
@@ -136,6 +137,21 @@ def positive(value: Any, name: str) -> float:
     return number
 
 
+def refuse_nan(image: np.ndarray, mask: np.ndarray | None, name: str) -> None:
+    """Before a conversion to integers, which would hide it: [..., H, W] and [H, W].
+
+    Raises
+    ------
+    DataError
+        If a valid pixel is NaN.
+    """
+    if image.dtype.kind != "f":
+        return
+    bad = np.isnan(image) if mask is None else np.isnan(image) & (mask != 0)
+    if bad.any():
+        raise DataError(f"{name}: holds NaN; need numbers; mark such pixels with mask=")
+
+
 def over_images(count: int, reduction: str, index: Callable[[int], float]) -> Any:
     """Mean over images, or one value per image.
 
@@ -148,7 +164,8 @@ def over_images(count: int, reduction: str, index: Callable[[int], float]) -> An
     """
     if reduction not in ("mean", "none"):
         raise OptionError(f"reduction: got {reduction!r}; need 'mean' or 'none'")
-    values = np.array([index(i) for i in range(count)], np.float64)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        values = np.array([index(i) for i in range(count)], np.float64)
     if np.isnan(values).any():
         raise DataError(
             f"image {int(np.isnan(values).argmax())}: the index is NaN; an image holds NaN or "

@@ -12,6 +12,7 @@ from ..engine import core
 from ..errors import OptionError
 from ..kernels.resample.resample_ref import Taps, apply_taps
 from ._grids import both, coarse_mask, degrade
+from ._inputs import refuse_nan
 from ._windows import (
     GAUSSIAN,
     block_means,
@@ -195,6 +196,15 @@ def _pantiny(r: Request) -> Spectra:
     window = check_window(r.window, *r.ms.shape[1:])
     if not r.pairs:
         return _spectra(r, np.zeros(0), np.zeros(0))
+    valid = coarse_mask(r.mask, r.ratio)
+    for name, image, mask in (
+        ("fused", r.fused, r.mask),
+        ("pan", r.pan, r.mask),
+        ("ms", r.ms, valid),
+        ("pan_low", r.pan_low, valid),
+    ):
+        if image is not None:
+            refuse_nan(image, mask, name)
     # sample i of the MS grid at PAN pixel r * i, not at the middle of the pixels it covers
     low, valid = r.low(PANTINY_GAIN, offset=0.5 - 0.5 / r.ratio)
     fine, coarse = ([_to_uint8(p) for p in planes] for planes in (r.high(), low))

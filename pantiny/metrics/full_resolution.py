@@ -217,7 +217,8 @@ def qnr(
 
 def qnr_of(spectral: float, spatial: float, alpha: float = 1.0, beta: float = 1.0) -> float:
     """``(1 - spectral)^alpha (1 - spatial)^beta``; a distortion above 1 counts as 1."""
-    return float(max(0.0, 1 - spectral) ** alpha * max(0.0, 1 - spatial) ** beta)
+    left = np.maximum(1 - np.array([spectral, spatial]), 0.0)  # NaN stays
+    return float(left[0] ** alpha * left[1] ** beta)
 
 
 def _reprojection(index: Callable[..., float]) -> Callable[..., Any]:
@@ -352,6 +353,8 @@ def unexplained(moments: Moments, bands: int) -> float:
     for (i, j), value in zip(pairs, moments.product):
         scatter[i, j] = scatter[j, i] = value
     total = scatter[bands, bands]
+    if not np.isfinite(scatter).all():
+        return float("nan")
     if total <= 0:
         return 0.0  # a constant is explained by the intercept
     spread = np.sqrt(np.diag(scatter)[:bands])
