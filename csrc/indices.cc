@@ -124,6 +124,7 @@ extern "C" {
 
 ptn_status ptn_windows_bytes(const ptn_windows* windows, size_t* bytes) {
   if (!windows || !bytes || !pantiny::supported(*windows)) return PTN_ERR_ARGUMENT;
+  if (!windows->pairs) return PTN_ERR_ARGUMENT;
   pantiny::Arena arena;
   const pantiny::WindowMemory memory(*windows, arena);
   *bytes = arena.used();

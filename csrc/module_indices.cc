@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -42,6 +43,9 @@ class Windows {
     for (const py::array& a : planes) {
       if (a.ndim() != 2 || a.shape(0) != planes[0].shape(0) || a.shape(1) != planes[0].shape(1))
         throw py::value_error("planes must be of one shape [rows, width]");
+      if (a.strides(0) % a.itemsize() || a.strides(1) % a.itemsize() ||
+          reinterpret_cast<uintptr_t>(a.data()) % static_cast<size_t>(a.itemsize()))
+        throw py::value_error("planes must be aligned, their strides whole samples");
       planes_.push_back(
           {a.data(), dtype_of(a), a.strides(0) / a.itemsize(), a.strides(1) / a.itemsize()});
     }

@@ -207,9 +207,9 @@ typedef struct ptn_windows {
 } ptn_windows;
 
 /* Adds to `sums` [pairs] the index of every window that lies inside the rows and holds no invalid
- * sample, and their number to `count`. A long image is summed piece by piece, each with
- * window - 1 rows more than windows; windows of all pieces but the last are a multiple of
- * PTN_WINDOW_ROWS, else the last bits differ from those of the whole image. */
+ * sample, and their number to `count`; one pair at least. A long image is summed piece by piece,
+ * each with window - 1 rows more than windows; windows of all pieces but the last are a multiple
+ * of PTN_WINDOW_ROWS, else the last bits differ from those of the whole image. */
 ptn_status ptn_windows_bytes(const ptn_windows* windows, size_t* bytes);
 ptn_status ptn_windows_run(const ptn_windows* windows, void* memory, size_t bytes, double* sums,
                            int64_t* count);

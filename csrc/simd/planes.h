@@ -54,7 +54,7 @@ inline void read_line(const ptn_plane& plane, const ptn_windows& w, int64_t y, i
   with_plane(plane, [&](const auto* p) {
     p += y * plane.row_stride + x * plane.col_stride;
     const int64_t step = plane.col_stride;
-    prefetch_line(p, plane.row_stride, count * step);
+    if (step == 1) prefetch_line(p, plane.row_stride, count);
     if (step == 1)
       for (int64_t i = 0; i < count; ++i) out[i] = static_cast<double>(p[i]) - anchor;
     else
@@ -87,8 +87,9 @@ inline double first_valid(const ptn_plane& plane, const ptn_windows& w, int64_t 
   return found;
 }
 
-// A variance below this share of the mean square about the anchor is rounding: a sum over a
-// window is off by (rows + columns of a vector + 2) roundings at most.
+// A variance below this share of the mean square about the anchor is rounding, and so is a mean
+// below this share of the anchor: a sum over a window that slides is off by (rows + columns of a
+// vector + 2) roundings at most. A block has its anchor inside: constant, it sums zeros.
 inline double flat_share(int window) { return 4.0 * (window + 8) * 0x1p-53; }
 
 }  // namespace

@@ -17,7 +17,7 @@ inline int64_t mirrored(int64_t x, int64_t width) {
 inline int64_t read_block_line(const MomentBlock& b, int plane, int64_t y, double anchor,
                                double* out) {
   const ptn_windows& w = *b.planes;
-  const int64_t inside = std::clamp<int64_t>(w.width - b.x0, 0, w.window);
+  const int64_t inside = std::min<int64_t>(w.window, w.width - b.x0);
   read_line(w.plane[plane], w, y, b.x0, inside, anchor, out);
   int64_t valid = inside;
   if (w.valid) {
@@ -39,10 +39,9 @@ void block_moments(const MomentBlock& b) {
   const int quantities = 2 * w.planes + w.pairs;
   double* anchors = acc + kMaxReals * quantities;
   std::fill(b.scratch, anchors, 0.0);
-  const int64_t left = std::min(b.x0, w.width - 1);  // wholly mirrored blocks lie further right
+  const int64_t inside = std::min<int64_t>(w.window, w.width - b.x0);
   for (int i = 0; i < w.planes; ++i)
-    anchors[i] = first_valid(w.plane[i], w, b.y0, w.window, left,
-                             std::min<int64_t>(w.window, w.width - left));
+    anchors[i] = first_valid(w.plane[i], w, b.y0, w.window, b.x0, inside);
   *b.valid = 0;
   for (int64_t y = 0; y < w.window; ++y) {
     int64_t valid = 0;
@@ -75,7 +74,7 @@ void block_moments(const MomentBlock& b) {
     const double mean = total(i) / count, square = total(w.planes + i) / count;
     const double variance = square - mean * mean;
     means[i] = anchors[i] + mean;
-    variances[i] = variance > flat_share(w.window) * square ? variance : 0.0;
+    variances[i] = variance <= flat_share(w.window) * square ? 0.0 : variance;  // NaN stays
   }
 }
 

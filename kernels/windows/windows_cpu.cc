@@ -1,5 +1,6 @@
 // Included by csrc/cpu_isa.cc, once per instruction set.
 #include <algorithm>
+#include <cmath>
 
 #include "csrc/simd/planes.h"
 #include "csrc/simd/real.h"
@@ -180,17 +181,20 @@ class Windows {
     }
   }
 
-  // n^2 times the variance of every plane in place of its squares; means.
+  // n^2 times the variance of every plane in place of its squares; means. What is rounding only
+  // becomes 0; NaN stays.
   void finish_planes() {
     const Real n = splat(n_), one_nth = splat(1.0 / n_), share = splat(flat_share(w_.window));
     for (int i = 0; i < w_.planes; ++i) {
       const Real anchor = splat(anchors_[i]);
+      const Real black = splat(flat_share(w_.window) * std::fabs(anchors_[i]));
       double *sums = row_[i], *squares = row_[w_.planes + i], *means = means_ + i * pitch_;
       for (int64_t x = 0; x < b_.cols; x += kReals) {
         const Real s = load(sums + x), square = n * load(squares + x);
         const Real variance = square - s * s;
-        store(squares + x, only(variance > share * square, variance));
-        store(means + x, mul_add(s, one_nth, anchor));
+        const Real mean = mul_add(s, one_nth, anchor);
+        store(squares + x, only(~(variance <= share * square), variance));
+        store(means + x, only(~((mean <= black) & (mean >= -black)), mean));
       }
     }
   }

@@ -19,11 +19,18 @@ def as_values(x: Any, name: str) -> np.ndarray:
     Raises
     ------
     DtypeError
+    DataError
+        If it is a masked array: which pixels count is said by ``mask=``.
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(x, torch.Tensor):
         x = x.detach().cpu()
         x = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise DataError(
+            f"{name}: got a masked array; need its mask as an argument; pass {name}.data and "
+            "mask=~numpy.ma.getmaskarray(image).any(axis=-3)"
+        )
     array = np.asarray(x)
     if array.dtype.kind not in "biuf":
         raise DtypeError(
@@ -31,7 +38,8 @@ def as_values(x: Any, name: str) -> np.ndarray:
             "astype('float32')"
         )
     if array.dtype in KERNEL_DTYPES:
-        return array
+        whole = array.flags.aligned and not any(s % array.itemsize for s in array.strides)
+        return array if whole else array.copy()  # a field of a packed record
     native = array.dtype.newbyteorder("=")
     return array.astype(native if native in KERNEL_DTYPES else np.float64)
 
@@ -136,6 +144,21 @@ def positive(value: Any, name: str) -> float:
     return number
 
 
+def refuse_nan(image: np.ndarray, mask: np.ndarray | None, name: str) -> None:
+    """Before a conversion to integers, which would hide it: [..., H, W] and [H, W].
+
+    Raises
+    ------
+    DataError
+        If a valid pixel is NaN.
+    """
+    if image.dtype.kind != "f":
+        return
+    bad = np.isnan(image) if mask is None else np.isnan(image) & (mask != 0)
+    if bad.any():
+        raise DataError(f"{name}: holds NaN; need numbers; mark such pixels with mask=")
+
+
 def over_images(count: int, reduction: str, index: Callable[[int], float]) -> Any:
     """Mean over images, or one value per image.
 
@@ -148,7 +171,8 @@ def over_images(count: int, reduction: str, index: Callable[[int], float]) -> An
     """
     if reduction not in ("mean", "none"):
         raise OptionError(f"reduction: got {reduction!r}; need 'mean' or 'none'")
-    values = np.array([index(i) for i in range(count)], np.float64)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        values = np.array([index(i) for i in range(count)], np.float64)
     if np.isnan(values).any():
         raise DataError(
             f"image {int(np.isnan(values).argmax())}: the index is NaN; an image holds NaN or "

@@ -14,6 +14,8 @@ from ._variants import Request, Spectra, get_variant
 
 Gains = Sequence[float] | None
 
+WITHOUT: Any = object()  # an image that the index does not take; None is a mistake
+
 
 class Scene:
     """Checked images of a call: fused [N, K, H, W], ms [N, K, h, w], pan [N, H, W]."""
@@ -29,8 +31,8 @@ class Scene:
         phase: float | None = None,
     ) -> None:
         self.fused = as_images(fused, "fused")
-        self.ms = None if ms is None else as_images(ms, "ms")
-        self.pan = None if pan is None else as_pan(pan, self.fused)
+        self.ms = None if ms is WITHOUT else as_images(ms, "ms")
+        self.pan = None if pan is WITHOUT else as_pan(pan, self.fused)
         self.mask = as_mask(mask, self.fused)
         self.count, self.bands, self.height, self.width = self.fused.shape
         self.sensor, self.gains = sensor, ms_gains(sensor, gains, self.bands)

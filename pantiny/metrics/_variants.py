@@ -10,9 +10,10 @@ import numpy as np
 
 from ..degrade import upsample_ms
 from ..engine import core
-from ..errors import DataError, OptionError
+from ..errors import OptionError
 from ..kernels.resample.resample_ref import Taps, apply_taps
 from ._grids import both, coarse_mask, degrade
+from ._inputs import refuse_nan
 from ._windows import (
     GAUSSIAN,
     block_means,
@@ -195,10 +196,17 @@ def _to_uint8(image: np.ndarray) -> np.ndarray:
 
 def _pantiny(r: Request) -> Spectra:
     window = check_window(r.window, *r.ms.shape[1:])
-    if r.mask is None and not all(np.isfinite(i).all() for i in (*r.high(), *r.ms)):
-        raise DataError("variant pantiny: an image holds NaN; mark such pixels with mask=")
     if not r.pairs:
         return _spectra(r, np.zeros(0), np.zeros(0))
+    valid = coarse_mask(r.mask, r.ratio)
+    for name, image, mask in (
+        ("fused", r.fused, r.mask),
+        ("pan", r.pan, r.mask),
+        ("ms", r.ms, valid),
+        ("pan_low", r.pan_low, valid),
+    ):
+        if image is not None:
+            refuse_nan(image, mask, name)
     # images are floored before anything; PAN at MS scale is not floored again, and its sample i is
     # at PAN pixel r * i, not at the middle of the pixels that MS pixel i covers
     floored = replace(
@@ -208,9 +216,9 @@ def _pantiny(r: Request) -> Spectra:
         pan=None if r.pan is None else _to_uint8(r.pan),
         phase=0.0,
     )
-    low, valid = floored.low(PANTINY_GAIN)
+    low, reached = floored.low(PANTINY_GAIN)
     uqi = _uqi(window)
-    return _spectra(r, uqi(floored.high(), r.pairs, r.mask), r.coarse(low, valid, uqi))
+    return _spectra(r, uqi(floored.high(), r.pairs, r.mask), r.coarse(low, reached, uqi))
 
 
 def _boxed(pan: np.ndarray, ratio: int) -> np.ndarray:

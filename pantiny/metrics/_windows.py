@@ -260,6 +260,6 @@ def uqi_of_blocks(
     mx, my = mean[:, first], mean[:, second]
     power, spread = mx**2 + my**2, variance[:, first] + variance[:, second]
     with np.errstate(divide="ignore", invalid="ignore"):
-        bias = np.where(power > 0, 2 * mx * my / power, 1.0)
-        structure = np.where(spread > 0, 2 * covariance / spread, 1.0)
+        bias = np.where(power == 0, 1.0, 2 * mx * my / power)
+        structure = np.where(spread == 0, 1.0, 2 * covariance / spread)
     return np.asarray(bias * structure)

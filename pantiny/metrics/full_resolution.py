@@ -12,7 +12,7 @@ from ..sensors import Sensor
 from ..system import as_int
 from ._inputs import as_pan, over_images, positive
 from ._pixels import Moments
-from ._scene import Gains, Scene
+from ._scene import WITHOUT, Gains, Scene
 from ._windows import check_window, window_means
 from .reprojection import d_lambda_k
 
@@ -82,7 +82,7 @@ def d_lambda(
     that of Vivone et al., IEEE Trans. Geosci. Remote Sens. 53(5), 2015; ``pantiny``: arXiv
     2507.15059.
     """
-    scene, power = Scene(fused, ms, None, mask, None, None), positive(p, "p")
+    scene, power = Scene(fused, ms, WITHOUT, mask, None, None), positive(p, "p")
 
     def one(i: int) -> float:
         found = scene.spectra(i, variant, window)
@@ -170,7 +170,8 @@ def qnr(
 
 def qnr_of(spectral: float, spatial: float, alpha: float = 1.0, beta: float = 1.0) -> float:
     """``(1 - spectral)^alpha (1 - spatial)^beta``; a distortion above 1 counts as 1."""
-    return float(max(0.0, 1 - spectral) ** alpha * max(0.0, 1 - spatial) ** beta)
+    left = np.maximum(1 - np.array([spectral, spatial]), 0.0)  # NaN stays
+    return float(left[0] ** alpha * left[1] ** beta)
 
 
 def unexplained(moments: Moments, bands: int) -> float:
@@ -180,6 +181,8 @@ def unexplained(moments: Moments, bands: int) -> float:
     for (i, j), value in zip(pairs, moments.product):
         scatter[i, j] = scatter[j, i] = value
     total = scatter[bands, bands]
+    if not np.isfinite(scatter).all():
+        return float("nan")
     if total <= 0:
         return 0.0  # a constant is explained by the intercept
     spread = np.sqrt(np.diag(scatter)[:bands])
@@ -205,7 +208,7 @@ def d_s_r(fused: Any, pan: Any, *, mask: Any = None, reduction: str = "mean") ->
     Source: Alparone, Garzelli, Vivone, IEEE Geosci. Remote Sens. Lett. 15(6), 2018 (the index of
     RQNR). Parameters, returns and errors as ``d_s``.
     """
-    scene = Scene(fused, None, pan, mask, None, None)
+    scene = Scene(fused, WITHOUT, pan, mask, None, None)
     assert scene.pan is not None
     planes = scene.pan
 
@@ -299,7 +302,7 @@ def d_rho(fused: Any, pan: Any, *, ratio: int, mask: Any = None, reduction: str 
     Source: Scarpa, Ciotola, Remote Sens. 14(18), 2022. Other parameters, returns and errors as
     ``d_s``.
     """
-    scene, side = Scene(fused, None, pan, mask, None, None), rho_window(ratio)
+    scene, side = Scene(fused, WITHOUT, pan, mask, None, None), rho_window(ratio)
     check_window(side, scene.height, scene.width)
     assert scene.pan is not None
     planes, pairs = scene.pan, rho_pairs(scene.bands)

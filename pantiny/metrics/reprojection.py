@@ -10,7 +10,7 @@ import numpy as np
 from ..sensors import Sensor
 from ._inputs import over_images
 from ._pixels import Angles, Moments
-from ._scene import Gains, Scene
+from ._scene import WITHOUT, Gains, Scene
 from .with_truth import check_block, ergas_of, error_pairs, q2n_planes
 
 
@@ -28,7 +28,7 @@ def _reprojection(index: Callable[..., float]) -> Callable[..., Any]:
         reduction: str = "mean",
         **options: Any,
     ) -> Any:
-        scene = Scene(fused, ms, None, mask, sensor, gains, phase)
+        scene = Scene(fused, ms, WITHOUT, mask, sensor, gains, phase)
 
         def one(i: int) -> float:
             return index(*scene.reprojected(i), scene.ratio, **options)

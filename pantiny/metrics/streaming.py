@@ -86,6 +86,11 @@ def _finite(values: dict[str, float]) -> dict[str, float]:
     return values
 
 
+def _quiet() -> np.errstate:
+    """No warnings on the way to the error that names NaN."""
+    return np.errstate(invalid="ignore", over="ignore", divide="ignore")
+
+
 class WithTruth:
     """All indices with a truth: psnr, rmse, cc, sam (degrees), ergas, scc, uqi, ssim, q2n.
 
@@ -121,6 +126,7 @@ class WithTruth:
         self._q2n = _q2n(bands, check_block(block))
         self._steady, self._came = _Steady(), 0
 
+    @_quiet()
     def update(self, fused: Any, truth: Any, mask: Any = None) -> None:
         """The next rows, top to bottom.
 
@@ -143,6 +149,7 @@ class WithTruth:
             windows.update([*fused, *truth], valid)
         self._q2n.update([*truth, *fused], valid)
 
+    @_quiet()
     def compute(self) -> dict[str, float]:
         """The indices, once all rows came.
 
@@ -266,6 +273,7 @@ class FullResolution:
         if rows is not None:
             self._queues.setdefault(name, _Queue()).put(rows)
 
+    @_quiet()
     def update(self, fused: Any, pan: Any, mask: Any = None) -> None:
         """The next rows of the PAN grid, top to bottom.
 
@@ -299,6 +307,7 @@ class FullResolution:
                 self._put("under", coarse_mask(chunk[0], self._ratio))
         self._match()
 
+    @_quiet()
     def update_ms(self, ms: Any, mask: Any = None) -> None:
         """The next rows of MS, top to bottom, in any order with those of the PAN grid.
 
@@ -339,6 +348,7 @@ class FullResolution:
         steady = self._ms_steady if name == "ms valid" else self._steady
         return bool(steady.masked)
 
+    @_quiet()
     def compute(self) -> dict[str, float]:
         """The indices, once all rows came.
 

@@ -12,7 +12,7 @@ from ..engine import core
 from ..errors import OptionError
 from ..system import as_int
 from ._hypercomplex import q2n_of_blocks, q2n_pairs
-from ._inputs import as_images, as_mask, over_images, positive, same_shape
+from ._inputs import as_images, as_mask, over_images, positive, refuse_nan, same_shape
 from ._pixels import Angles, Edges, Moments
 from ._windows import GAUSSIAN, block_means, check_window, uqi_of_blocks, window_means
 
@@ -48,7 +48,9 @@ def error_pairs(bands: int) -> list[tuple[int, int]]:
 def psnr_of(moments: Moments, peak: float) -> float:
     """From ``Moments`` with errors."""
     mse = float(moments.square_error.sum()) / (moments.count * len(moments.square_error))
-    return math.inf if mse == 0 else 10 * math.log10(peak * peak / mse)
+    if mse in (0, math.inf):
+        return math.inf if mse == 0 else -math.inf
+    return 10 * math.log10(peak * peak / mse)
 
 
 def rmse_of(moments: Moments) -> float:
@@ -356,6 +358,8 @@ def q2n(
     def one(i: int) -> float:
         images = pair.images(i)
         if round_to_uint16:
+            refuse_nan(images[0], pair.valid(i), "fused")
+            refuse_nan(images[1], pair.valid(i), "truth")
             images = to_uint16(images[0]), to_uint16(images[1])
         return q2n_planes(images[1], images[0], side, pair.valid(i))
 

@@ -65,3 +65,4 @@ void test_order();
 void test_determinism();
 void test_bf16();
 void test_gelu();
+void test_indices();
