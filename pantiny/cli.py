@@ -79,6 +79,13 @@ def _creation(_: Any, __: Any, values: tuple[str, ...]) -> dict[str, str]:
 
 @main.command("fuse")
 @click.argument("inputs", nargs=-1, required=True, metavar="MS.tif [MS2.tif ...] PAN.tif OUT.tif")
+@click.option(
+    "--method",
+    type=click.Choice(["pantiny", "cubic", "brovey", "gsa", "mtf-glp-hpm", "mtf-glp-hpm-r"]),
+    default="pantiny",
+    show_default=True,
+    help="The network, or a classical method as a yardstick.",
+)
 @click.option("--model", default="tiny", show_default=True, help="Packaged name or model file.")
 @click.option("--sensor", help="Sensor of the table: gives bit depth and MTF gains.")
 @click.option("--bit-depth", "bits", type=int, help="Bits of the DN, 1 to 16.")

@@ -18,7 +18,7 @@ from rasterio.transform import Affine
 from scenes import make_pair
 
 import pantiny
-from pantiny import raster, scene
+from pantiny import fusers, raster
 from pantiny.engine import Layout
 from pantiny.errors import (
     MemoryBudgetError,
@@ -56,13 +56,13 @@ def fuse_files(ms: Any, pan: Any, out: Any, **options: Any) -> Path:
 def layouts(monkeypatch: pytest.MonkeyPatch) -> list[Layout]:
     """The layouts that were chosen."""
     chosen: list[Layout] = []
-    choose = scene.choose_layout
+    choose = fusers.choose_layout
 
     def spy(*args: Any) -> Layout:
         chosen.append(choose(*args))
         return chosen[-1]
 
-    monkeypatch.setattr(scene, "choose_layout", spy)
+    monkeypatch.setattr(fusers, "choose_layout", spy)
     return chosen
 
 
