@@ -24,7 +24,7 @@ from .rounding import to_dn
 from .system import format_bytes
 
 _BANDS = (512, 256, 128, 64, 32, 16, 8)
-_PIECE = 1 << 15  # PAN pixels that one thread works on together: their planes stay in cache
+_PIECE = 1 << 16  # PAN pixels that one thread works on together: their planes stay in cache
 _LOW_PIECE = 1 << 20  # the same where PAN is degraded, which reads rows beyond its own
 
 Span = tuple[int, int]
@@ -74,15 +74,17 @@ def _bytes(
     rows = min(height, band + reach + (int(6 * ratio) if lows else 0))
     ms_rows = min(ms_height, int(band * s.scale[0]) + 8)
     pan = rows * width * (source.pan_dtype.itemsize + (4 if source.masked else 0))
-    ms = ms_rows * ms_width * (k * source.ms_dtype.itemsize * 2 + (2 * k if source.ms_masked else 0))
+    ms = (
+        ms_rows * ms_width * (k * source.ms_dtype.itemsize * 2 + (2 * k if source.ms_masked else 0))
+    )
     low = ms_rows * ms_width * 8 * (2 * lows + (k + lows if method.coarse_pairs else 0))
     out = 2 * min(band, height) * width * k * dtype.itemsize
     # ms_up and the buffer beside it, MS across, planes of the sums or of one band's quotient
     planes = (5 if source.masked else 3) * (k + lows * method.upsamples_low) + k + 5
     planes += 2 if source.masked else 0
     fusing = 8 * width * (piece * planes + (piece * s.scale[0] + 4) * 2 * (k + lows))
-    degrading = 8 * min(height, low_rows + reach) * (
-        (2.5 if source.masked else 1.5) * width + 2 * ms_width
+    degrading = (
+        8 * min(height, low_rows + reach) * ((2.5 if source.masked else 1.5) * width + 2 * ms_width)
     )
     tables = 16 * ((height + width) * 6 + lows * (ms_height + ms_width) * (reach + 1))
     held = threads * max(fusing, degrading if lows else 0)
@@ -115,6 +117,7 @@ def choose_bands(source: Source, sink_dtype: np.dtype, method: Cubic, s: Setting
         if threads == 1:
             break
         threads //= 2
+    assert smallest is not None
     raise MemoryBudgetError(
         f"memory: {format_bytes(s.memory)} is too little for a scene {width} pixels wide; the "
         f"smallest layout (bands of {smallest.band_rows} rows, one thread) needs "
@@ -163,9 +166,7 @@ class ClassicalRun:
             for gain in method.low_gains
         ]
         # MS pixels whose centres lie in the output: the others see PAN's replicated edge
-        rows, cols = (
-            _inside(coarse[i], shape[i], s.scale[i], s.offset[i]) for i in range(2)
-        )
+        rows, cols = (_inside(coarse[i], shape[i], s.scale[i], s.offset[i]) for i in range(2))
         self._inside = None if rows.all() and cols.all() else (rows, cols)
         self._coarse_step = max(1, int(layout.band_rows * s.scale[0]))
         self._progress, self._done = progress, 0

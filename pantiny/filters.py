@@ -191,6 +191,6 @@ class Upsampler:
 
     def _complete(self, good: np.ndarray, first: int, start: int, stop: int) -> np.ndarray:
         """Whether all 16 samples of the cubic exist."""
-        across = good[:, self._cubic.cols].all(axis=-1)
+        across = np.asarray(good[:, self._cubic.cols].all(axis=-1))
         found: np.ndarray = across[self._cubic.rows[start:stop] - first].all(axis=1)
         return found

@@ -174,7 +174,7 @@ def fuse_files(
         profile = output_profile(pair, pan_file, pairing, declared, block, layout.threads, chosen)
         labels = [d or n for d, n in zip(descriptions, names or [None] * pair.bands)]
         tags = _tags(fuser, known, rad, command)
-        with _writing(target, profile, overwrite) as sink:
+        with writing(target, profile, overwrite) as sink:
             sink.describe(labels, tags)
             with progress_to(progress, target.name) as tell:
                 fuser.run(pair, sink, settings, layout, tell)
@@ -220,7 +220,7 @@ def _tags(
 
 
 @contextmanager
-def _writing(target: Path, profile: dict[str, Any], overwrite: bool) -> Iterator[RasterSink]:
+def writing(target: Path, profile: dict[str, Any], overwrite: bool) -> Iterator[RasterSink]:
     """The output under a temporary name; renamed on success, removed on any failure."""
     sink = RasterSink(target, profile, overwrite)
     try:

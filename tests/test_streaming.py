@@ -74,6 +74,7 @@ def test_a_file_gives_the_bits_of_the_arrays(tmp_path: Path, layouts: list[Layou
     grid: dict[str, Any] = {"gsd_m": 0.3, "origin": (499_999.7, 5_400_000.1)}
     ms, pan = make_pair(tmp_path, height=520, width=456, dtype="float32", nodata=0, **grid)
     expected = pantiny.fuse(read(ms), read(pan)[0], model=MINI, nodata=0, threads=1)
+    layouts.clear()
     several: list[dict[str, Any]] = [
         {"tile": 64},
         {"tile": 200, "threads": 2},
