@@ -186,10 +186,8 @@ class ClassicalRun:
                 method.fit_coarse(self._coarse())
             if method.fine_pairs:
                 method.fit_fine(self._fine())
-            height = self._source.shape[0]
-            for y0, y1 in _spans(0, height, self._layout.band_rows):
-                out = self._fused(y0, y1, sink.dtype)
-                sink.write(y0, list(range(out.shape[0])), out)
+            for y0, y1 in _spans(0, self._source.shape[0], self._layout.band_rows):
+                self._write(sink, y0, y1)  # what a band holds is gone before the next one reads
                 self._tell()
 
     def _map(self, function: Callable[[Span], Any], spans: list[Span]) -> Iterable[Any]:
@@ -203,23 +201,26 @@ class ClassicalRun:
 
     def _coarse(self) -> Moments:
         """Sums over the MS pixels that are valid and whose neighbourhood PAN has."""
-        source, method = self._source, self._method
+        method = self._method
         found = Moments(method.coarse_pivots(), method.coarse_pairs)
-        for m0, m1 in _spans(0, source.ms_shape[1], self._coarse_step):
-            low, exists = self._low(m0, m1)
-            ms, ms_valid = source.ms(m0, m1), source.ms_valid(m0, m1)
-            counted = exists
-            if ms_valid is not None:
-                counted = ms_valid != 0 if exists is None else exists & (ms_valid != 0)
-                ms = np.where(ms_valid != 0, ms, 0)
-            if self._inside is not None:
-                inside = self._inside[0][m0:m1, None] & self._inside[1][None, :]
-                counted = inside if counted is None else counted & inside
-            planes = method.coarse(ms.astype(np.float64), low)
-            found.add(row_sums(planes, method.coarse_pairs, counted))
+        for m0, m1 in _spans(0, self._source.ms_shape[1], self._coarse_step):
+            found.add(self._coarse_rows(m0, m1))
             self._tell()
         found.require_pixels(method.name)
         return found
+
+    def _coarse_rows(self, m0: int, m1: int) -> np.ndarray:
+        source, method = self._source, self._method
+        low, exists = self._low(m0, m1)
+        ms, ms_valid = source.ms(m0, m1), source.ms_valid(m0, m1)
+        counted = exists
+        if ms_valid is not None:
+            counted = ms_valid != 0 if exists is None else exists & (ms_valid != 0)
+            ms = np.where(ms_valid != 0, ms, 0)
+        if self._inside is not None:
+            inside = self._inside[0][m0:m1, None] & self._inside[1][None, :]
+            counted = inside if counted is None else counted & inside
+        return row_sums(method.coarse(ms.astype(np.float64), low), method.coarse_pairs, counted)
 
     def _low(self, m0: int, m1: int) -> tuple[np.ndarray, np.ndarray | None]:
         """``pan_low`` [low_gains, rows, w] and, where a mask cuts in, where it exists."""
@@ -246,36 +247,39 @@ class ClassicalRun:
 
     def _fine(self) -> Moments:
         """Sums over the valid PAN pixels."""
-        source, method = self._source, self._method
+        method = self._method
         found = Moments(method.fine_pivots(), method.fine_pairs)
-        for y0, y1 in _spans(0, source.shape[0], self._layout.band_rows):
-            read = self._reader(y0, y1, False)
-
-            def sums(span: Span, read: Any = read) -> np.ndarray:
-                ms_up, pan, valid, _, _ = read(span)
-                return row_sums(method.fine(ms_up, pan), method.fine_pairs, valid)
-
-            for rows in self._map(sums, _spans(y0, y1, self._layout.piece_rows)):
+        for y0, y1 in _spans(0, self._source.shape[0], self._layout.band_rows):
+            for rows in self._fine_rows(y0, y1):
                 found.add(rows)
             self._tell()
         return found
 
-    def _fused(self, y0: int, y1: int, dtype: np.dtype) -> np.ndarray:
+    def _fine_rows(self, y0: int, y1: int) -> list[np.ndarray]:
+        method, read = self._method, self._reader(y0, y1, False)
+
+        def sums(span: Span) -> np.ndarray:
+            ms_up, pan, valid, _, _ = read(span)
+            return row_sums(method.fine(ms_up, pan), method.fine_pairs, valid)
+
+        return list(self._map(sums, _spans(y0, y1, self._layout.piece_rows)))
+
+    def _write(self, sink: Sink, y0: int, y1: int) -> None:
         """Finished rows [K, y1 - y0, W]."""
         source, method, s = self._source, self._method, self._settings
-        out = np.empty((source.ms_shape[0], y1 - y0, source.shape[1]), dtype)
+        out = np.empty((source.ms_shape[0], y1 - y0, source.shape[1]), sink.dtype)
         read = self._reader(y0, y1, method.upsamples_low)
 
         def fuse(span: Span) -> None:
             ms_up, pan, valid, low, known = read(span)
             method.apply(ms_up, pan, low, known)
             out[:, span[0] - y0 : span[1] - y0] = to_dn(
-                ms_up, dtype, s.low, s.high, s.fill, s.reserve, valid
+                ms_up, sink.dtype, s.low, s.high, s.fill, s.reserve, valid
             )
 
         for _ in self._map(fuse, _spans(y0, y1, self._layout.piece_rows)):
             pass
-        return out
+        sink.write(y0, list(range(len(out))), out)
 
     def _reader(self, y0: int, y1: int, with_low: bool) -> Callable[[Span], tuple[Any, ...]]:
         """What gives pieces of the band: ``ms_up``, PAN, valid, ``low`` up, where it is known."""

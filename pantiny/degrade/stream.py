@@ -84,31 +84,28 @@ class Image:
         self, sink: RasterSink, rows: int, pool: ThreadPoolExecutor, tell: Callable[[int], None]
     ) -> None:
         """Write every row."""
-        height, width = self.shape
+        height = self.shape[0]
         for y0 in range(0, height, rows):
             y1 = min(y0 + rows, height)
-            first, last = self.filters[0].reads(y0, y1)
-            image, valid = self.read(first, last)
-            values = np.empty((self.bands, y1 - y0, width))
-            good = np.ones(values.shape[1:], bool)
-            tasks = [(k, a) for a in range(y0, y1, _PIECE) for k in range(self.bands)]
-
-            def degraded(
-                task: tuple[int, int],
-                image: np.ndarray = image,
-                valid: np.ndarray | None = valid,
-                first: int = first,
-                stop: int = y1,
-            ) -> tuple[np.ndarray, np.ndarray | None]:
-                k, a = task
-                return self.filters[k](image[k], valid, first, a, min(a + _PIECE, stop))
-
-            for (k, a), (piece, exists) in zip(tasks, pool.map(degraded, tasks)):
-                at = slice(a - y0, a - y0 + len(piece))
-                values[k, at] = piece
-                if exists is not None:
-                    good[at] &= exists
-            missing = None if valid is None else good
-            dn = to_dn(values, self.ms_dtype, self.low, self.high, self.fill, self.reserve, missing)
-            sink.write(y0, list(range(self.bands)), dn)
+            self._band(sink, y0, y1, pool)  # what it holds is gone before the next one reads
             tell(y1 - y0)
+
+    def _band(self, sink: RasterSink, y0: int, y1: int, pool: ThreadPoolExecutor) -> None:
+        first, last = self.filters[0].reads(y0, y1)
+        image, valid = self.read(first, last)
+        values = np.empty((self.bands, y1 - y0, self.shape[1]))
+        good = np.ones(values.shape[1:], bool)
+        tasks = [(k, a) for a in range(y0, y1, _PIECE) for k in range(self.bands)]
+
+        def degraded(task: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+            k, a = task
+            return self.filters[k](image[k], valid, first, a, min(a + _PIECE, y1))
+
+        for (k, a), (piece, exists) in zip(tasks, pool.map(degraded, tasks)):
+            at = slice(a - y0, a - y0 + len(piece))
+            values[k, at] = piece
+            if exists is not None:
+                good[at] &= exists
+        missing = None if valid is None else good
+        dn = to_dn(values, self.ms_dtype, self.low, self.high, self.fill, self.reserve, missing)
+        sink.write(y0, list(range(self.bands)), dn)
