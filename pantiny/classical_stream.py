@@ -23,7 +23,7 @@ from .kernels.resample.resample_ref import gaussian_radius, gaussian_taps
 from .rounding import to_dn
 from .system import format_bytes
 
-_BANDS = (512, 256, 128, 64, 32, 16, 8)
+_BANDS = (512, 256, 128, 64)  # not less than a block of the output, which is written once
 _PIECE = 1 << 16  # PAN pixels that one thread works on together: their planes stay in cache
 _LOW_PIECE = 1 << 20  # the same where PAN is degraded, which reads rows beyond its own
 
@@ -79,9 +79,8 @@ def _bytes(
     )
     low = ms_rows * ms_width * 8 * (2 * lows + (k + lows if method.coarse_pairs else 0))
     out = 2 * min(band, height) * width * k * dtype.itemsize
-    # ms_up and the buffer beside it, MS across, planes of the sums or of one band's quotient
-    planes = (5 if source.masked else 3) * (k + lows * method.upsamples_low) + k + 5
-    planes += 2 if source.masked else 0
+    # what resampling holds, with a mask a second time; planes of the sums; single ones
+    planes = (4 if source.masked else 2) * (k + lows * method.upsamples_low) + k + 6
     fusing = 8 * width * (piece * planes + (piece * s.scale[0] + 4) * 2 * (k + lows))
     degrading = (
         8 * min(height, low_rows + reach) * ((2.5 if source.masked else 1.5) * width + 2 * ms_width)
@@ -103,20 +102,22 @@ def choose_bands(source: Source, sink_dtype: np.dtype, method: Cubic, s: Setting
     bands = [b for b in _BANDS if b <= height] or [height]
     if s.tile is not None:
         bands = [min(s.tile, height)]
-    smallest = None
+    piece, low_rows = max(1, _PIECE // width), max(64, _LOW_PIECE // width)
+    candidates = [(band, piece, low_rows, s.threads) for band in bands]
     threads = s.threads
-    while True:
-        for band in bands:
-            piece = max(1, min(band, _PIECE // width))
-            low_rows = max(1, min(band, max(64, _LOW_PIECE // width)))
-            need = _bytes(source, sink_dtype, method, s, (band, piece, low_rows, threads))
-            found = BandLayout(band, piece, low_rows, threads, need)
-            if need <= s.memory:
-                return found
-            smallest = found if smallest is None or need < smallest.bytes else smallest
-        if threads == 1:
-            break
-        threads //= 2
+    while piece > 1 or threads > 1:  # the last resorts: less scratch
+        piece, low_rows = max(1, piece // 2), max(16, low_rows // 2)
+        candidates.append((bands[-1], piece, low_rows, threads))
+        if piece == 1:
+            threads //= 2
+            candidates += [(bands[-1], 1, 16, threads)] if threads else []
+    smallest = None
+    for band, piece, low_rows, threads in candidates:
+        cut = band, min(piece, band), min(low_rows, band), threads
+        found = BandLayout(*cut, _bytes(source, sink_dtype, method, s, cut))
+        if found.bytes <= s.memory:
+            return found
+        smallest = found if smallest is None or found.bytes < smallest.bytes else smallest
     assert smallest is not None
     raise MemoryBudgetError(
         f"memory: {format_bytes(s.memory)} is too little for a scene {width} pixels wide; the "

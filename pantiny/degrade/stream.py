@@ -53,7 +53,12 @@ class Image:
             good = np.ones(image.shape[1:], bool)
             for file in self.files:
                 good &= self.pair.good(file, self.name, window)
-        check_finite(image if good is None else image[:, good], self.name)
+        if image.dtype.kind == "f":
+            bad = ~np.isfinite(image)
+            if good is not None:
+                bad &= good
+            if bad.any():
+                check_finite(image if good is None else image[:, good], self.name)
         return image, good
 
     def band_bytes(self, rows: int, threads: int) -> int:
@@ -61,10 +66,11 @@ class Image:
         first, last = self.filters[0].reads(0, min(rows, self.shape[0]))
         piece = self.filters[0].reads(0, min(rows, _PIECE, self.shape[0]))
         width, fine = self.files[0].width, last - first
-        masks = 6 if self.masked else 0
+        masks = self.bands + 4 if self.masked else 0
+        masks += self.bands if self.ms_dtype.kind == "f" else 0
         source = fine * width * (2 * self.bands * self.ms_dtype.itemsize + masks)
         result = rows * self.shape[1] * self.bands * (8 + 2 * self.ms_dtype.itemsize + 8)
-        held = (piece[1] - piece[0]) * 8 * ((3 if masks else 1) * width + 3 * self.shape[1])
+        held = (piece[1] - piece[0]) * 8 * ((3 if self.masked else 1) * width + 3 * self.shape[1])
         tables = sum(f.bytes for f in {id(f): f for f in self.filters}.values())
         return source + result + threads * held + tables
 
