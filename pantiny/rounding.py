@@ -39,7 +39,7 @@ def to_dn(
         values[:, missing] = 0.0
     np.clip(values, low, high, out=values)
     if dtype.kind == "f":
-        values = values.astype(np.float32)
+        values = values.astype(dtype, copy=False)
     else:
         np.rint(values, out=values)
     if reserve:

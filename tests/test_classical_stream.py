@@ -15,11 +15,16 @@ from scenes import ORIGIN, make_pair, write_raster
 import pantiny
 from pantiny import errors as e
 from pantiny.classical import METHODS, fuse_classical
+from pantiny.classical_fit import Gsa, Moments, classical_method, row_sums
+from pantiny.classical_stream import BandLayout, ClassicalRun
 from pantiny.degrade import upsample_ms
+from pantiny.engine import Settings
 from pantiny.kernels.consistency.consistency_ref import degrade_masked_ref
 from pantiny.kernels.resample.resample_masked_ref import upsample_masked_ref
 from pantiny.kernels.resample.resample_ref import apply_taps, cubic_taps, gaussian_taps
+from pantiny.pair import ArraySink, ArraySource
 from pantiny.sensors import SENSORS
+from pantiny.survey import look
 
 METHOD = pytest.mark.parametrize("method", METHODS)
 LAYOUTS: list[dict[str, Any]] = [
@@ -109,6 +114,31 @@ def test_layouts_give_the_same_bits(method: str, masked: bool) -> None:
 
 
 @METHOD
+@pytest.mark.parametrize("masked", [False, True])
+def test_not_even_float64_differs(method: str, masked: bool) -> None:
+    """Before rounding to the output's dtype, which would hide the last bits of a statistic."""
+    ms, pan = pair(40, 31)
+    ms_valid, valid = masks(40, 31, 4) if masked else (None, None)
+    gains = SENSORS["QB"].gains
+    settings = Settings(
+        *((0.25, 0.25), (0.0, 0.0), gains, 0, 1, 1 << 30, None, -np.inf, np.inf, np.nan, False)
+    )
+    results = []
+    for layout in ((160, 160, 160), (64, 9, 32), (23, 23, 1), (1, 1, 1)):
+        for threads in (1, 3):
+            source = ArraySource(ms, pan, None, ms_valid, valid, 4)
+            chosen = classical_method(method, gains)
+            found = look(source, [], "scene", layout[0])
+            assert found.ms_range is not None and found.pan_range is not None
+            chosen.see(found.ms_range, found.pan_range)
+            sink = ArraySink(np.empty((4, 160, 124)))
+            ClassicalRun(source, chosen, settings, BandLayout(*layout, threads, 0), None).run(sink)
+            results.append(sink.fused)
+            np.testing.assert_array_equal(results[-1], results[0], f"{layout} {threads}")
+    assert (results[0] != results[0].astype(np.float32))[np.isfinite(results[0])].any()
+
+
+@METHOD
 def test_a_file_gives_the_bits_of_the_arrays(tmp_path: Path, method: str) -> None:
     grid: dict[str, Any] = {"gsd_m": 0.3, "origin": (499_999.7, 5_400_000.1)}
     ms, pan = make_pair(tmp_path, height=200, width=120, dtype="float32", nodata=0, **grid)
@@ -135,6 +165,7 @@ def test_a_batch(method: str) -> None:
 @METHOD
 def test_missing_pixels_do_not_matter(method: str) -> None:
     ms, pan = pair()
+    ms[1] = 500  # gets nothing of PAN, nor of what a masked pixel of it holds
     ms_valid, valid = masks(19, 23, 4)
     hidden = np.broadcast_to(~ms_valid, ms.shape)
     expected = fuse(np.ma.array(ms, mask=hidden), pan, method, mask=valid)
@@ -245,6 +276,33 @@ def test_a_lonely_pixel(method: str) -> None:
         return
     fused = fuse(ms, pan, method, mask=valid)[:, 40, 41]
     np.testing.assert_allclose(fused, upsample_ms(ms, 4)[:, 40, 41], rtol=1e-7)
+
+
+@pytest.mark.parametrize("method", ["mtf-glp-hpm", "mtf-glp-hpm-r"])
+def test_a_pixel_without_a_low_pass_is_left_alone(method: str) -> None:
+    """Far from other valid pixels: nothing to divide PAN by."""
+    ms, pan = pair()
+    valid = np.ones(pan.shape, bool)
+    valid[:, 40:] = False
+    valid[41, 77] = True
+    fused = fuse(ms, pan, method, mask=valid)
+    ms_up = upsample_ms(ms, 4)
+    np.testing.assert_allclose(fused[:, 41, 77], ms_up[:, 41, 77], rtol=1e-7)
+    assert np.abs(fused - ms_up)[:, :, :30].max() > 50
+
+
+def test_bands_that_say_the_same_share_their_weight() -> None:
+    rng = np.random.default_rng(3)
+    band, other = rng.normal(size=(2, 9, 50))
+    low = 2 * band + other
+    method = Gsa("gsa", (0.3,) * 4)
+    constant = np.full(band.shape, 7.0)
+    ms = np.stack([band, 10 * other, band, constant])
+    method.see(np.stack([ms.min((1, 2)), ms.max((1, 2))]), np.array([low.min(), low.max()]))
+    found = Moments(method.coarse_pivots(), method.coarse_pairs)
+    found.add(row_sums(method.coarse(ms, low[None]), method.coarse_pairs, None))
+    method.fit_coarse(found)
+    np.testing.assert_allclose(method._weights, [1, 0.1, 1, 0], atol=1e-12)
 
 
 # Grids
