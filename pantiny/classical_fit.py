@@ -152,6 +152,10 @@ def _mean_of_bands(ms: np.ndarray) -> np.ndarray:
     return total
 
 
+def _equalised(pan: np.ndarray, centre: float, gain: float, mean: float) -> np.ndarray:
+    return (pan - centre) * gain + mean
+
+
 def _modulate(
     band: np.ndarray, pan: np.ndarray, low: np.ndarray, flat: float, known: np.ndarray | None
 ) -> None:
@@ -164,6 +168,8 @@ def _modulate(
 
 
 class Brovey(Cubic):
+    """Moments of the mean of the bands and of ``pan_low`` at MS scale."""
+
     coarse_pairs = ((0, 0), (1, 1))
 
     def __init__(self, name: str, gains: Sequence[float]) -> None:
@@ -186,7 +192,7 @@ class Brovey(Cubic):
     def apply(
         self, ms_up: np.ndarray, pan: np.ndarray, low: np.ndarray, known: np.ndarray | None
     ) -> None:
-        quotient = (pan - self._centre) * self._gain + self._mean
+        quotient = _equalised(pan, self._centre, self._gain, self._mean)
         intensity = _mean_of_bands(ms_up)
         usable = intensity > self._flat
         np.divide(quotient, intensity, out=quotient, where=usable)
@@ -195,6 +201,8 @@ class Brovey(Cubic):
 
 
 class Gsa(Cubic):
+    """Covariances of bands and ``pan_low`` at MS scale, of bands and intensity at PAN scale."""
+
     def __init__(self, name: str, gains: Sequence[float]) -> None:
         super().__init__(name, gains)
         self.low_gains = (sum(gains) / len(gains),)
@@ -268,6 +276,8 @@ class Gsa(Cubic):
 
 
 class MtfGlpHpm(Cubic):
+    """Moments of the bands and of PAN at PAN scale."""
+
     upsamples_low = True
 
     def __init__(self, name: str, gains: Sequence[float]) -> None:
@@ -293,16 +303,14 @@ class MtfGlpHpm(Cubic):
         self, ms_up: np.ndarray, pan: np.ndarray, low: np.ndarray, known: np.ndarray | None
     ) -> None:
         bands = zip(ms_up, self._low_of, self._centres, self._gains, self._means)
-        for band, at, centre, gain, mean in bands:
-
-            def equalised(image: np.ndarray, c: float = centre, g: float = gain, m: float = mean):  # type: ignore[no-untyped-def]
-                return (image - c) * g + m
-
-            flat = _FLAT * float(np.abs(equalised(self.pan_range)).max())
-            _modulate(band, equalised(pan), equalised(low[at]), flat, known)
+        for band, at, *line in bands:
+            flat = _FLAT * float(np.abs(_equalised(self.pan_range, *line)).max())
+            _modulate(band, _equalised(pan, *line), _equalised(low[at], *line), flat, known)
 
 
 class MtfGlpHpmR(MtfGlpHpm):
+    """Covariances of each band with its own ``pan_low`` at MS scale."""
+
     def __init__(self, name: str, gains: Sequence[float]) -> None:
         super().__init__(name, gains)
         k = self.bands
