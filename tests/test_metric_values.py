@@ -104,6 +104,10 @@ def test_cc_and_rmse() -> None:
     expected = np.mean([np.corrcoef(f.ravel(), t.ravel())[0, 1] for f, t in zip(FUSED, TRUTH)])
     assert m.cc(FUSED, TRUTH) == pytest.approx(expected, abs=1e-12)
     assert m.cc(-FUSED, TRUTH) == pytest.approx(-expected, abs=1e-12)
+    tall = noisy(image(85, 1, 300, 9), 86), image(85, 1, 300, 9)  # several chunks of 128 rows
+    tall[0][:, 128:] += 500
+    expected = np.corrcoef(tall[0].ravel(), tall[1].ravel())[0, 1]
+    assert m.cc(*tall) == pytest.approx(expected, abs=1e-12)
     flat = np.full((1, 4, 4), 7.0)
     ramp = np.arange(16.0).reshape(1, 4, 4)
     assert (m.cc(flat, flat + 1), m.cc(flat, ramp), m.cc(ramp, flat)) == (1, 0, 0)
@@ -290,3 +294,47 @@ def test_local_correlation(ratio: int, side: int) -> None:
     assert m.d_rho(flat, small.pan, ratio=ratio) == 1
     assert m.d_rho(flat, flat[0] + 1, ratio=ratio) == 0
     assert m.d_rho(1000 - small.pan[None], small.pan, ratio=ratio) == pytest.approx(2, abs=1e-12)
+
+
+# What filters reach under a mask
+
+
+def hole(y: int, x: int) -> np.ndarray:
+    mask = np.ones(SCENE.pan.shape, bool)
+    mask[y : y + RATIO, x : x + RATIO] = False
+    return mask
+
+
+@pytest.mark.parametrize("name", ["r_ergas", "r_sam", "r_q2n", "d_s"])
+def test_filtered_pixels_that_reach_a_masked_one_are_left_out(name: str) -> None:
+    """A scene that agrees with itself agrees beside the hole too, to rounding."""
+    pan, mask = image(84, 1, 64, 96)[0], hole(20, 28)
+    low = degrade_ms(pan[None], RATIO, (0.15,))
+    fused, ms = np.stack([pan, pan]), np.concatenate([low, low])
+    gains = {"gains": (0.15, 0.15), "mask": mask}
+    found = {
+        "r_ergas": lambda: m.r_ergas(fused, ms, **gains),
+        "r_sam": lambda: m.r_sam(fused * [[[1]], [[2]]], ms * [[[1]], [[2]]], **gains),
+        "r_q2n": lambda: 1 - m.r_q2n(fused, ms, block=4, **gains),
+        "d_s": lambda: m.d_s(fused, ms, pan, window=16, mask=mask),
+    }[name]()
+    assert found == pytest.approx(0, abs=1e-11)
+
+
+def test_upsampled_pixels_that_reach_a_masked_one_are_left_out() -> None:
+    mask = hole(20, 36)  # MS pixel (5, 9), the second of a block of four both ways
+    low = SCENE.ms.copy()
+    low[:, 5, 9] = np.nan
+    coarse = [up(p) for p in low]
+    good = np.isfinite(coarse[0]) & mask
+
+    def mean(planes: Any, valid: np.ndarray) -> list[float]:
+        keep = [w.all() for w in windows(valid, 16, 16)]
+        cut = [[w for w, k in zip(windows(p, 16, 16), keep, strict=True) if k] for p in planes]
+        return [
+            np.mean([q(a, b) for a, b in zip(cut[i], cut[j])]) for i, j in ((0, 1), (0, 2), (1, 2))
+        ]
+
+    expected = np.abs(np.subtract(mean(SCENE.fused, mask), mean(coarse, good))).mean()
+    found = m.d_lambda(SCENE.fused, SCENE.ms, variant="toolbox", window=16, mask=mask)
+    assert found == pytest.approx(expected, rel=1e-9)
