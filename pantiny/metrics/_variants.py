@@ -207,13 +207,14 @@ def _pantiny(r: Request) -> Spectra:
     ):
         if image is not None:
             refuse_nan(image, mask, name)
-    # images are floored before anything; PAN at MS scale is not floored again, and its sample i is
-    # at PAN pixel r * i, not at the middle of the pixels that MS pixel i covers
+    # what is given is floored; PAN at MS scale, if made of it, is not floored again, and its sample
+    # i is at PAN pixel r * i, not at the middle of the pixels that MS pixel i covers
     floored = replace(
         r,
         fused=_to_uint8(r.fused),
         ms=_to_uint8(r.ms),
         pan=None if r.pan is None else _to_uint8(r.pan),
+        pan_low=None if r.pan_low is None else _to_uint8(r.pan_low),
         phase=0.0,
     )
     low, reached = floored.low(PANTINY_GAIN)
@@ -248,11 +249,15 @@ def _torchmetrics(r: Request) -> Spectra:
         index = core().GAUSSIAN_UQI
         return window_means(planes, pairs, GAUSSIAN, index, valid, 0.0, FLOAT32_EPS)
 
-    low = [*r.ms]
-    if r.pan is not None:
+    low, reached = [*r.ms], None
+    if r.pan is not None and r.pan_low is not None:
+        low.append(r.pan_low)
+    elif r.pan is not None:
         pan = r.pan if r.mask is None else np.where(r.mask != 0, r.pan, 0)
-        low.append(_boxed(pan, r.ratio) if r.pan_low is None else r.pan_low)
-    return _spectra(r, means(r.high(), r.pairs, r.mask), r.coarse(low, None, means))
+        low.append(_boxed(pan, r.ratio))
+        if r.mask is not None:
+            reached = (_boxed(r.mask == 0, r.ratio) == 0).astype(np.uint8)
+    return _spectra(r, means(r.high(), r.pairs, r.mask), r.coarse(low, reached, means))
 
 
 VARIANTS: dict[str, Callable[[Request], Spectra]] = {
