@@ -66,3 +66,4 @@ void test_determinism();
 void test_bf16();
 void test_gelu();
 void test_indices();
+void test_shrink();
