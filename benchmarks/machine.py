@@ -20,6 +20,7 @@ PACKAGES = (
     "numpy",
     "rasterio",
     "torch",
+    "torchmetrics",
     "onnx",
     "onnxscript",
     "onnxruntime",

@@ -193,6 +193,7 @@ def machine_lines(machine: dict[str, Any]) -> list[str]:
 
 LEVELS = {
     "op": "Level 1: op",
+    "indices": "Quality indices",
     "network": "Level 2: network on a tile",
     "files": "Level 3: file to file",
 }

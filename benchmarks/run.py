@@ -17,6 +17,7 @@ from pantiny.system import as_int, parse_bytes, resolve_threads
 
 from .files import files_groups
 from .groups import Bench, Group, Options
+from .indices import index_groups
 from .inputs import get_model
 from .machine import machine
 from .network import network_groups
@@ -32,6 +33,7 @@ FORMAT = 1
 JSON, MARKDOWN, PLOT = "bench.json", "bench.md", "roofline.png"
 LEVELS: dict[str, Callable[[Bench], Iterator[Group]]] = {
     "op": op_groups,
+    "indices": index_groups,
     "network": network_groups,
     "files": files_groups,
 }

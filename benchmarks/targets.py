@@ -8,6 +8,7 @@ from typing import Any
 from pantiny.system import format_bytes, parse_bytes
 
 from .groups import Group, Options, Row
+from .indices import DISTORTIONS, Q4, SSIM
 from .network import BASELINES
 from .ops import CONSISTENCY
 
@@ -188,6 +189,23 @@ def _growth(found: Results) -> Iterator[Target]:
         yield target(name, f"bounded by {budget}", figure, met)
 
 
+def _indices(found: Results) -> Iterator[Target]:
+    for op, rival, times in (
+        (DISTORTIONS, "torchmetrics", 50),
+        (SSIM, "torchmetrics", 20),
+        (Q4, "numpy, vectorised", 20),
+    ):
+        name, limit = f"{op} against {rival}", f">= {times} times faster"
+        row = found.find("indices", rival, op)
+        if row is None or row["times_ours"] is None:
+            why = _why(row, "indices") if found.options.baselines else "run without --no-baselines"
+            yield target(name, limit, None, None, why=why)
+            continue
+        why = found.unfit()
+        met = None if why else bool(row["times_ours"] >= times)
+        yield target(name, limit, f"{row['times_ours']:.0f} times", met, row=row, why=why)
+
+
 def targets(groups: list[Group], options: Options) -> list[Target]:
     """Every target, also those that this run cannot judge."""
     found = Results(groups, options)
@@ -208,4 +226,5 @@ def targets(groups: list[Group], options: Options) -> list[Target]:
         *_growth(found),
         _seconds(found, f"{CONSISTENCY}, 2 threads", steps, 0.06, "op"),
         _accuracy(found),
+        *_indices(found),
     ]

@@ -25,6 +25,13 @@ SUBJECTS = {
     "network": ("ours", "Network", ()),
     "passes": ("ours", "Passes", ()),
     "call": ("ours", "Call", ()),
+    "index": ("index_subjects", "Ours", ()),
+    "numpy q4": ("index_subjects", "Numpy", ()),
+    "torchmetrics": (
+        "baselines.torchmetrics_indices",
+        "TorchMetrics",
+        ("torch", "torchmetrics"),
+    ),
     "torch": ("baselines.torch_eager", "Eager", ("torch",)),
     "torch passes": ("baselines.torch_eager", "EagerPasses", ("torch",)),
     "torch.compile": ("baselines.torch_compiled", "Compiled", ("torch",)),

@@ -9,6 +9,10 @@
 #include "kernels/fusion/fusion_cpu.cc"
 #include "kernels/tail/tail_cpu.cc"
 #include "kernels/consistency/consistency_cpu.cc"
+#include "kernels/windows/windows_cpu.cc"
+#include "kernels/gaussian/gaussian_cpu.cc"
+#include "kernels/blocks/blocks_cpu.cc"
+#include "kernels/shrink/shrink_cpu.cc"
 #include "csrc/simd/peak.h"
 // clang-format on
 
@@ -30,9 +34,14 @@ const CpuTable& PTN_JOIN(cpu_table_, PTN_ISA)() {
 #else
   constexpr bool kEmulated = false;
 #endif
-  static constexpr CpuTable kTable = {PTN_TEXT(PTN_ISA), kBf16,          kEmulated,    head_segment,
-                                      boundary_segment,  fusion_segment, tail_segment, residual_row,
-                                      correct_row,       round_row,      multiply_add};
+  // clang-format off
+  static constexpr CpuTable kTable = {
+      PTN_TEXT(PTN_ISA), kBf16, kEmulated,
+      head_segment, boundary_segment, fusion_segment, tail_segment,
+      residual_row, correct_row, round_row,
+      {window_uqi, window_decorrelation, gaussian_ssim, gaussian_uqi}, block_moments, shrink_row,
+      multiply_add};
+  // clang-format on
   return kTable;
 }
 

@@ -1,12 +1,15 @@
 // What one instruction set provides. Each object exports one getter of this table.
 #pragma once
 
+#include "kernels/blocks/blocks.h"
 #include "kernels/boundary/boundary.h"
 #include "kernels/consistency/consistency.h"
 #include "kernels/fusion/fusion.h"
 #include "kernels/head/head.h"
 #include "kernels/resample/resample.h"
+#include "kernels/shrink/shrink.h"
 #include "kernels/tail/tail.h"
+#include "kernels/windows/windows.h"
 
 namespace pantiny {
 
@@ -21,6 +24,9 @@ struct CpuTable {
   ConsistencyRowFn* residual_row;
   ConsistencyRowFn* correct_row;
   RoundFn* round_row;
+  WindowFn* window[4];  // by ptn_index
+  MomentFn* moments;
+  ShrinkFn* shrink_row;
   double (*multiply_add)(int64_t rounds);  // FLOPs done; for measuring the machine
 };
 

@@ -18,6 +18,7 @@
 #endif
 
 #include "csrc/include/pantiny.h"
+#include "csrc/module.h"
 
 namespace py = pybind11;
 
@@ -261,6 +262,7 @@ PYBIND11_MODULE(_core, m) {
 #endif
   m.def("bf16_usable", [] { return ptn_bf16_usable() != 0; });
   m.def("isa_choose", [](const std::string& name) { check(ptn_isa_choose(name.c_str())); });
+  bind_indices(m);
   m.def("peak_gflops", [](int threads) {
     double gflops = 0;
     py::gil_scoped_release release;

@@ -18,6 +18,8 @@ __version__ = "0.1.0"
 _HOME = {
     "fuse": "api",
     "fuse_files": "scene",
+    "degrade_files": "degrade.files",
+    "degrade_pair": "degrade",
     "load_model": "weights",
     "save_model": "weights",
     "Model": "weights",
@@ -29,6 +31,8 @@ __all__ = [*_HOME, "__version__"]
 
 if TYPE_CHECKING:
     from .api import fuse as fuse
+    from .degrade import degrade_files as degrade_files
+    from .degrade import degrade_pair as degrade_pair
     from .errors import PanTinyError as PanTinyError
     from .scene import fuse_files as fuse_files
     from .weights import Model as Model

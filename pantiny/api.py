@@ -9,23 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arrays import as_array, check_pair, returner
-from .bands import band_groups, parse_bands
-from .engine import Settings, choose_layout, run
-from .errors import BackendError, DtypeError, OptionError, RatioError, ShapeError
-from .options import (
-    check_backend,
-    check_consistency,
-    check_precision,
-    check_tile,
-    fill_value,
-    radiometry,
-)
+from .bands import parse_bands
+from .engine import Settings
+from .errors import DtypeError, OptionError, RatioError, ShapeError
+from .fusers import choose_fuser
+from .options import check_tile, fill_value, radiometry
 from .pair import ArraySink, ArraySource, Mask
 from .progress import progress_to
 from .sensors import Sensor, get_sensor
-from .survey import survey
 from .system import as_int, parse_bytes, resolve_threads
-from .weights import Model, load_model
+from .weights import Model
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -37,6 +30,7 @@ def fuse(
     ms: Any,
     pan: Any,
     *,
+    method: str = "pantiny",
     model: str | PathLike[str] | Model = "tiny",
     sensor: str | Sensor | None = None,
     bits: int | None = None,
@@ -64,6 +58,10 @@ def fuse(
     pan : array [H, W], [1, H, W], [N, H, W] or [N, 1, H, W]
         Panchromatic image(s) in DN; ``H = r * h``, ``W = r * w``, r a whole number from 2
         to 8. Both images start at the same corner.
+    method : {"pantiny", "cubic", "brovey", "gsa", "mtf-glp-hpm", "mtf-glp-hpm-r"}
+        The network, or a classical method in float64 as a yardstick (see
+        ``pantiny.classical`` for formulas and sources): without ``model``, ``precision`` and
+        ``consistency``, any number of bands alike.
     model : str, path or Model
         Name of a packaged model or a model file.
     sensor : str, optional
@@ -98,7 +96,7 @@ def fuse(
         the result; default 1 GiB. A small budget costs time, never changes the result.
     tile : int, optional
         Side of a tile in pixels (rounded down to a multiple of 64, and its columns up to one of
-        192); never changes the result.
+        192; of a classical method: rows of a band); never changes the result.
     out : array [K, H, W] or [N, K, H, W], optional
         Where to put the result; MS's dtype.
     progress : bool or callable, optional
@@ -128,14 +126,9 @@ def fuse(
     >>> pantiny.fuse(ms, pan, bits=11).shape
     (4, 32, 32)
     """
-    network = load_model(model)
-    kind = check_backend(backend)
-    exactness = check_precision(precision)
-    if kind == "reference" and exactness != "fp32":
-        raise BackendError(
-            f"precision: {precision!r} with backend 'reference', which computes in float64; "
-            "use backend='cpu'"
-        )
+    fuser = choose_fuser(
+        method, model=model, backend=backend, precision=precision, consistency=consistency
+    )
     masked_ms = ms
     give_back = returner(ms)
     ms_array, pan_array = as_array(ms, "ms"), as_array(pan, "pan")
@@ -146,10 +139,9 @@ def fuse(
     known = get_sensor(sensor, n_bands)
     if names is None and known is not None and len(known.bands) == n_bands:
         names = known.bands
-    groups = band_groups(n_bands, names, network.variant.bands)
     rad = radiometry(ms_array.dtype, n_bands, known, bits, names)
+    fuser.prepare(names, rad)
     fill, reserve = fill_value(nodata, ms_array.dtype)
-    steps = check_consistency(consistency, network)
     n_threads, budget, side = resolve_threads(threads), parse_bytes(memory), check_tile(tile)
     masks = _masks(mask, masked_ms, pan, ms_array, pan_array, batched)
     result = _result(out, ms_array, pan_array, batched)
@@ -157,7 +149,7 @@ def fuse(
         scale=(1 / found, 1 / found),
         offset=(0.0, 0.0),
         gains=rad.gains,
-        consistency=steps,
+        consistency=fuser.consistency,
         threads=n_threads,
         memory=budget,
         tile=side,
@@ -165,21 +157,19 @@ def fuse(
         high=rad.high,
         fill=fill,
         reserve=reserve,
-        precision=exactness,
+        precision=fuser.precision,
     )
     with progress_to(progress, "fuse") as tell:
         for i in range(count):
             ms_valid, valid = masks[i]
             source = ArraySource(ms_array[i], pan_array[i], nodata, ms_valid, valid, found)
-            scales = survey(source, rad, [g.read for g in groups], network.contract)
+            fuser.survey(source, rad)
             sink = ArraySink(result[i])
-            if kind == "reference":
-                _run_reference(source, sink, network, groups, scales, settings)
-            else:
-                layout = choose_layout(source, sink.dtype, network, settings)
+            layout = fuser.layout(source, sink.dtype, settings)
+            if layout.bytes:
                 log.info("%s", layout.describe(budget))
-                share = (lambda s, i=i: tell((i + s) / count)) if tell else None
-                run(source, sink, network, groups, scales, settings, layout, share)
+            share = (lambda s, i=i: tell((i + s) / count)) if tell else None
+            fuser.run(source, sink, settings, layout, share)
     if out is not None:
         return out
     return give_back(result if batched else result[0])
@@ -270,51 +260,3 @@ def _masks(
         (None if ms_valid is None else ms_valid[i], None if valid is None else valid[i])
         for i in range(len(ms))
     ]
-
-
-def _run_reference(
-    source: ArraySource,
-    sink: ArraySink,
-    network: Model,
-    groups: Any,
-    scales: list[float],
-    settings: Settings,
-) -> None:
-    from .reference import fuse_ref
-
-    height = source.shape[0]
-    for group, scale in zip(groups, scales):
-        dn = fuse_ref(
-            network.tensors,
-            network.variant,
-            source.ms(0, source.ms_shape[1])[list(group.read)].astype(np.float64),
-            source.pan(0, height).astype(np.float64),
-            scale_dn=scale,
-            gains=tuple(settings.gains[b] for b in group.read),
-            consistency=settings.consistency,
-            scale=settings.scale,
-            offset=settings.offset,
-            valid=_as_bool(source.valid(0, height)),
-            ms_valid=_as_bool(source.ms_valid(0, source.ms_shape[1])),
-        )
-        valid = source.valid(0, height)
-        dn = np.clip(dn, settings.low, settings.high)
-        dn = dn.astype(np.float32) if sink.dtype.kind == "f" else np.rint(dn)
-        if settings.reserve:
-            dn[dn == settings.fill] = _beside(settings.fill, settings.high, sink.dtype)
-        if valid is not None:
-            dn[:, valid == 0] = settings.fill
-        for slot, band in enumerate(group.write):
-            if band >= 0:
-                sink.write(0, [band], dn[slot : slot + 1].astype(sink.dtype))
-
-
-def _beside(fill: float, high: float, dtype: np.dtype) -> float:
-    """What a valid pixel becomes that would equal ``fill``."""
-    if dtype.kind == "f":
-        return float(np.nextafter(np.float32(fill), np.float32(high)))
-    return fill + 1 if fill + 1 <= high else fill - 1
-
-
-def _as_bool(mask: np.ndarray | None) -> np.ndarray | None:
-    return None if mask is None else mask != 0

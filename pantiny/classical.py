@@ -3,6 +3,9 @@
 Every method injects PAN detail into ``ms_up``, the cubic upsampling of MS. ``pan_low``
 is PAN seen through the sensor's MTF at MS scale (`pantiny.degrade.degrade_ms`), so that
 statistics of PAN and MS are compared at one and the same resolution.
+
+``pantiny.fuse(method=...)`` runs these methods on scenes of any size, with masks and any
+phase (`pantiny.classical_stream`); the functions here are what it is compared with.
 """
 
 from __future__ import annotations

@@ -77,8 +77,24 @@ def _creation(_: Any, __: Any, values: tuple[str, ...]) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
+def _numbers(_: Any, __: Any, value: str | None) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    try:
+        return tuple(float(v) for v in value.split(","))
+    except ValueError:
+        raise click.BadParameter("need numbers with commas between, for example 1,4,16") from None
+
+
 @main.command("fuse")
 @click.argument("inputs", nargs=-1, required=True, metavar="MS.tif [MS2.tif ...] PAN.tif OUT.tif")
+@click.option(
+    "--method",
+    type=click.Choice(["pantiny", "cubic", "brovey", "gsa", "mtf-glp-hpm", "mtf-glp-hpm-r"]),
+    default="pantiny",
+    show_default=True,
+    help="The network, or a classical method as a yardstick.",
+)
 @click.option("--model", default="tiny", show_default=True, help="Packaged name or model file.")
 @click.option("--sensor", help="Sensor of the table: gives bit depth and MTF gains.")
 @click.option("--bit-depth", "bits", type=int, help="Bits of the DN, 1 to 16.")
@@ -137,6 +153,44 @@ rio_command = copy.copy(fuse_command)
 rio_command.name = "pantiny"
 
 
+@main.command("degrade")
+@click.argument(
+    "inputs", nargs=-1, required=True, metavar="MS.tif [MS2.tif ...] PAN.tif OUT_MS.tif OUT_PAN.tif"
+)
+@click.option("--sensor", help="Sensor of the table: gives MTF gains and bit depth.")
+@click.option("--gains", callback=_numbers, help="MTF gain of each band, e.g. 0.34,0.32,0.3,0.22.")
+@click.option("--ratio", type=int, help="Asserts the ratio that the geotransforms give.")
+@click.option("--bit-depth", "bits", type=int, help="Bits of the DN, 1 to 16.")
+@click.option("--nodata", type=float, help="Missing pixels in both inputs and both outputs.")
+@click.option("-j", "--threads", type=int, help="Default: every usable core.")
+@click.option(
+    "--memory", default="1GiB", show_default=True, help="Bound on the whole process, e.g. 96MiB."
+)
+@click.option("--co", "creation", multiple=True, callback=_creation, help="GDAL creation option.")
+@click.option("--overwrite", is_flag=True, help="Replace the outputs if they exist.")
+@_quiet
+@_verbose
+@reported
+def degrade_command(
+    inputs: tuple[str, ...], quiet: bool, verbose: int, memory: str, **options: Any
+) -> None:
+    """Make the reduced-resolution pair of Wald's protocol; MS.tif is its truth."""
+    _verbosity(quiet, verbose)
+    if len(inputs) < 4:
+        raise click.UsageError("need at least MS.tif, PAN.tif, OUT_MS.tif and OUT_PAN.tif")
+    from .degrade import degrade_files
+
+    written = degrade_files(
+        list(inputs[:-3]),
+        *inputs[-3:],
+        memory=_process_budget(memory),
+        progress=not quiet,
+        command=shlex.join(["pantiny", *sys.argv[1:]]),
+        **options,
+    )
+    log.info("wrote %s and %s", *written)
+
+
 def _process_budget(memory: str) -> int:
     """What is left of a bound on the whole process."""
     from .errors import MemoryBudgetError
@@ -183,15 +237,6 @@ def demo_command(outdir: Path, quiet: bool, verbose: int, **options: Any) -> Non
     run_demo(outdir, echo=(lambda _: None) if quiet else click.echo, **options)
 
 
-def _numbers(_: Any, __: Any, value: str | None) -> tuple[float, ...] | None:
-    if value is None:
-        return None
-    try:
-        return tuple(float(v) for v in value.split(","))
-    except ValueError:
-        raise click.BadParameter("need numbers with commas between, for example 1,4,16") from None
-
-
 @main.command("bench")
 @click.option(
     "--output",
@@ -204,7 +249,7 @@ def _numbers(_: Any, __: Any, value: str | None) -> tuple[float, ...] | None:
 @click.option("-j", "--threads", type=int, help="Default: every usable core.")
 @click.option(
     "--level",
-    type=click.Choice(["op", "network", "files", "all"]),
+    type=click.Choice(["op", "indices", "network", "files", "all"]),
     default="all",
     show_default=True,
 )

@@ -122,6 +122,24 @@ def fill_value(nodata: Any, dtype: np.dtype) -> tuple[float, bool]:
     return value, True
 
 
+def declared_nodata(
+    value: float | None, dtype: np.dtype, masked: bool
+) -> tuple[float, bool, float | None]:
+    """Fill value of a file, whether it is reserved, and what the file declares.
+
+    Parameters
+    ----------
+    value : float or None
+        As the caller or the input says.
+    masked : bool
+        Pixels may be missing; they need a value that the reader can recognise.
+    """
+    fill, reserve = fill_value(value, dtype)
+    if value is None:
+        return fill, masked, fill if masked else None
+    return fill, reserve, fill
+
+
 def holds(dtype: np.dtype, value: float) -> bool:
     """Whether a pixel of this dtype can have this value."""
     if dtype.kind == "f":

@@ -116,7 +116,7 @@ class RasterPair:
         self.bands = sum(d.count for d in ms)
         self.ms_dtype, self.pan_dtype = np.dtype(first.dtypes[0]), np.dtype(pan.dtypes[0])
         self.ms_masked = nodata is not None or any(_has_mask(d) for d in ms)
-        self._pan_masked = nodata is not None or _has_mask(pan)
+        self.pan_masked = nodata is not None or _has_mask(pan)
 
     def place(self, pairing: Pairing) -> None:
         """Fix the output window; rows and columns count from its corner from here on."""
@@ -135,13 +135,13 @@ class RasterPair:
         self._ms_col_of, cols_covered = _containing(p.width, p.scale[1], p.offset[1], p.ms_width)
         self._covered = (rows_covered, cols_covered)
         uncovered = not (rows_covered.all() and cols_covered.all())
-        self.masked = self.ms_masked or self._pan_masked or not inside or uncovered
+        self.masked = self.ms_masked or self.pan_masked or not inside or uncovered
 
     def ms(self, first: int, last: int) -> np.ndarray:
         """[K, rows, w]"""
         p = self._at
         window = Window(p.ms_col, p.ms_row + first, p.ms_width, last - first)
-        parts = [_read(d, "ms", window=window) for d in self._ms]
+        parts = [read_window(d, "ms", window=window) for d in self._ms]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def ms_valid(self, first: int, last: int) -> np.ndarray | None:
@@ -152,17 +152,17 @@ class RasterPair:
         window = Window(p.ms_col, p.ms_row + first, p.ms_width, last - first)
         good = np.ones((last - first, p.ms_width), bool)
         for dataset in self._ms:
-            good &= self._good(dataset, "ms", window)
+            good &= self.good(dataset, "ms", window)
         return good.astype(np.uint8)
 
     def pan(self, first: int, last: int) -> np.ndarray:
         """[rows, W]; zero beyond PAN's edges, where ``valid`` is 0."""
         window, place = self._pan_window(first, last)
         if self._inside:
-            return _read(self._pan, "pan", window=window)[0]
+            return read_window(self._pan, "pan", window=window)[0]
         out = np.zeros((last - first, self.shape[1]), self.pan_dtype)
         if window is not None:
-            out[place] = _read(self._pan, "pan", window=window)[0]
+            out[place] = read_window(self._pan, "pan", window=window)[0]
         return out
 
     def valid(self, first: int, last: int) -> np.ndarray | None:
@@ -172,7 +172,7 @@ class RasterPair:
         good = np.zeros((last - first, self.shape[1]), bool)
         window, place = self._pan_window(first, last)
         if window is not None:
-            good[place] = self._good(self._pan, "pan", window) if self._pan_masked else True
+            good[place] = self.good(self._pan, "pan", window) if self.pan_masked else True
         good &= self._covered[0][first:last, None] & self._covered[1][None, :]
         if self.ms_masked:
             rows = self._ms_row_of[first:last]
@@ -192,10 +192,10 @@ class RasterPair:
         place = np.s_[y0 - p.row - first : y1 - p.row - first, x0 - p.col : x1 - p.col]
         return Window(x0, y0, x1 - x0, y1 - y0), place
 
-    def _good(self, dataset: Any, name: str, window: Any) -> np.ndarray:
+    def good(self, dataset: Any, name: str, window: Any) -> np.ndarray:
         """Pixels valid in every band: not nodata, not masked, not transparent."""
         if self.nodata is not None:
-            values = _read(dataset, name, window=window)
+            values = read_window(dataset, name, window=window)
             return np.logical_not(equals_nodata(values, self.nodata).any(axis=0))
         good: np.ndarray = (_read_masks(dataset, name, window) != 0).all(axis=0)
         return good
@@ -214,7 +214,7 @@ def _has_mask(dataset: Any) -> bool:
     return any(flags != [rasterio.enums.MaskFlags.all_valid] for flags in dataset.mask_flag_enums)
 
 
-def _read(dataset: Any, name: str, window: Any) -> np.ndarray:
+def read_window(dataset: Any, name: str, window: Any) -> np.ndarray:
     try:
         values: np.ndarray = dataset.read(window=window)
     except (RasterioError, OSError) as error:

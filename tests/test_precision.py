@@ -36,7 +36,7 @@ def test_bf16_is_close_where_it_runs_and_an_error_where_not() -> None:
 
 
 def test_the_reference_has_no_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pantiny.api.check_precision", lambda precision: precision)
+    monkeypatch.setattr("pantiny.fusers.check_precision", lambda precision: precision)
     with pytest.raises(BackendError, match="computes in float64"):
         pantiny.fuse(*pair(), bits=11, precision="bf16", backend="reference")
 

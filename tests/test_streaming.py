@@ -18,7 +18,7 @@ from rasterio.transform import Affine
 from scenes import make_pair
 
 import pantiny
-from pantiny import raster, scene
+from pantiny import fusers, raster
 from pantiny.engine import Layout
 from pantiny.errors import (
     MemoryBudgetError,
@@ -56,13 +56,13 @@ def fuse_files(ms: Any, pan: Any, out: Any, **options: Any) -> Path:
 def layouts(monkeypatch: pytest.MonkeyPatch) -> list[Layout]:
     """The layouts that were chosen."""
     chosen: list[Layout] = []
-    choose = scene.choose_layout
+    choose = fusers.choose_layout
 
     def spy(*args: Any) -> Layout:
         chosen.append(choose(*args))
         return chosen[-1]
 
-    monkeypatch.setattr(scene, "choose_layout", spy)
+    monkeypatch.setattr(fusers, "choose_layout", spy)
     return chosen
 
 
@@ -74,6 +74,7 @@ def test_a_file_gives_the_bits_of_the_arrays(tmp_path: Path, layouts: list[Layou
     grid: dict[str, Any] = {"gsd_m": 0.3, "origin": (499_999.7, 5_400_000.1)}
     ms, pan = make_pair(tmp_path, height=520, width=456, dtype="float32", nodata=0, **grid)
     expected = pantiny.fuse(read(ms), read(pan)[0], model=MINI, nodata=0, threads=1)
+    layouts.clear()
     several: list[dict[str, Any]] = [
         {"tile": 64},
         {"tile": 200, "threads": 2},

@@ -38,7 +38,8 @@ typedef enum ptn_status {
   PTN_ERR_ISA = 7          /* the instruction set asked for cannot run here */
 } ptn_status;
 
-typedef enum ptn_dtype { PTN_U8 = 0, PTN_U16 = 1, PTN_I16 = 2, PTN_F32 = 3 } ptn_dtype;
+/* PTN_F64: planes of quality indices only. */
+typedef enum ptn_dtype { PTN_U8 = 0, PTN_U16 = 1, PTN_I16 = 2, PTN_F32 = 3, PTN_F64 = 4 } ptn_dtype;
 
 typedef enum ptn_fusion {
   PTN_FUSION_CONV1X1 = 0,
@@ -168,6 +169,77 @@ ptn_status ptn_plan_input_rows(const ptn_plan* plan, int32_t pass, int64_t y0, i
  * last pass only. */
 ptn_status ptn_plan_run(ptn_plan* plan, int32_t pass, int64_t y0, int64_t y1,
                         const ptn_input* input, const ptn_output* output);
+
+/* Quality indices. Everything is computed in double, about the first valid sample of a block, so
+ * that sums of integers are exact; nothing depends on the number of threads. */
+#define PTN_MAX_PLANES 16
+#define PTN_MAX_PAIRS 64
+#define PTN_MAX_WINDOW 256
+#define PTN_WINDOW_ROWS 128 /* windows of a block along each side */
+
+typedef enum ptn_index {
+  PTN_UQI = 0,           /* uniform window: Q of Wang and Bovik (2002) */
+  PTN_DECORRELATION = 1, /* uniform window: 1 - correlation */
+  PTN_SSIM = 2,          /* 11x11 Gaussian, sigma 1.5: SSIM of Wang et al. (2004) */
+  PTN_GAUSSIAN_UQI = 3   /* 11x11 Gaussian: 2 m_x m_y 2 s_xy / ((m_x^2 + m_y^2)
+                          * (s_x^2 + s_y^2 + c1) + c2) */
+} ptn_index;
+
+/* Samples of one band; strides count elements. */
+typedef struct ptn_plane {
+  const void* data;
+  int32_t dtype; /* ptn_dtype */
+  int64_t row_stride, col_stride;
+} ptn_plane;
+
+/* Rows of an image and which of its planes are compared. */
+typedef struct ptn_windows {
+  int64_t rows, width;    /* of every plane; at most 2^31 - 1 */
+  const ptn_plane* plane; /* [planes] */
+  const int32_t* pair;    /* [pairs][2] */
+  int32_t planes, pairs;
+  const uint8_t* valid; /* [rows][width], may be null; samples under a zero are never used */
+  int64_t valid_row_stride;
+  int32_t index;  /* ptn_index */
+  int32_t window; /* side, 1..PTN_MAX_WINDOW; of Gaussians 11 */
+  int32_t threads;
+  double c1, c2; /* of Gaussian indices, not negative */
+} ptn_windows;
+
+/* Adds to `sums` [pairs] the index of every window that lies inside the rows and holds no invalid
+ * sample, and their number to `count`; one pair at least. A long image is summed piece by piece,
+ * each with window - 1 rows more than windows; windows of all pieces but the last are a multiple
+ * of PTN_WINDOW_ROWS, else the last bits differ from those of the whole image. */
+ptn_status ptn_windows_bytes(const ptn_windows* windows, size_t* bytes);
+ptn_status ptn_windows_run(const ptn_windows* windows, void* memory, size_t bytes, double* sums,
+                           int64_t* count);
+
+/* Moments of distinct blocks of window x window samples, from the top left: rows / window times
+ * ceil(width / window) blocks, the image mirrored at its right edge. `moments`
+ * [blocks][2 * planes + pairs]: means, variances (about the mean, divided by the number of
+ * samples; 0 exactly for a constant block), covariances. `valid` [blocks]: how many samples of
+ * each are valid. Moments of a block with an invalid sample mean nothing. */
+ptn_status ptn_moments_bytes(const ptn_windows* windows, size_t* bytes);
+ptn_status ptn_moments_run(const ptn_windows* windows, void* memory, size_t bytes, double* moments,
+                           int64_t* valid);
+
+/* A plane on a grid that is coarser by a whole number, through one separable kernel: sample (i, j)
+ * is the sum of row_weights[t] * col_weights[u] * plane(first_row + i * step + t, first_col + j *
+ * step + u), indices clamped, samples that are not valid taken as 0. */
+typedef struct ptn_shrink {
+  ptn_plane plane;
+  int64_t rows, width;
+  const uint8_t* valid; /* [rows][width], may be null */
+  int64_t valid_row_stride;
+  int64_t first_row, first_col;
+  int32_t step, taps, threads;             /* step 1..64, taps 1..4096 */
+  const double *row_weights, *col_weights; /* [taps] */
+  double* out;                             /* [out_rows][cols] */
+  int64_t out_rows, cols;
+} ptn_shrink;
+
+ptn_status ptn_shrink_bytes(const ptn_shrink* shrink, size_t* bytes);
+ptn_status ptn_shrink_run(const ptn_shrink* shrink, void* memory, size_t bytes);
 
 #ifdef __cplusplus
 }

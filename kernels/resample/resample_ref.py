@@ -68,11 +68,16 @@ def gaussian_taps(
     return Taps(first, weight / weight.sum(axis=1, keepdims=True))
 
 
-def cubic_antialias_taps(start: int, count: int, ratio: int) -> Taps:
-    """Taps that shrink by ``ratio`` with the cubic stretched by ``ratio`` (4 * ratio taps)."""
-    centre = (np.arange(start, start + count) + 0.5) * ratio - 0.5
-    first = np.floor(centre).astype(np.int64) - 2 * ratio + 1
-    distance = centre[:, None] - (first[:, None] + np.arange(4 * ratio)[None, :])
+def cubic_antialias_taps(start: int, count: int, ratio: float, offset: float = 0.0) -> Taps:
+    """Taps that shrink by ``ratio`` with the cubic stretched by ``ratio`` (4 * ceil(ratio) taps).
+
+    ``offset`` is that of the fine grid in coarse pixels, as everywhere: coarse sample ``i``
+    has its centre at ``(i + 0.5 - offset) * ratio - 0.5``.
+    """
+    reach = 2 * math.ceil(ratio)
+    centre = (np.arange(start, start + count) + 0.5 - offset) * ratio - 0.5
+    first = np.floor(centre).astype(np.int64) - reach + 1
+    distance = centre[:, None] - (first[:, None] + np.arange(2 * reach)[None, :])
     weight = cubic_weight(distance / ratio)
     return Taps(first, weight / weight.sum(axis=1, keepdims=True))
 

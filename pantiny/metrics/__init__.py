@@ -1,5 +1,33 @@
-"""Quality indices, one definition each."""
+"""Quality indices, one definition each: as functions, as streams, as torchmetrics-style classes.
 
-from .with_truth import ergas, psnr, q2n, sam
+With truth: ``psnr``, ``rmse``, ``cc``, ``sam``, ``ergas``, ``scc``, ``uqi``, ``ssim``, ``q2n``.
+Without: ``d_lambda``, ``d_s``, ``qnr``, ``d_lambda_k``, ``d_s_r``, ``hqnr``, ``rqnr``,
+``r_ergas``, ``r_sam``, ``r_q2n``, ``d_rho``. Everything is computed in float64.
+"""
 
-__all__ = ["ergas", "psnr", "q2n", "sam"]
+from .full_resolution import d_lambda, d_rho, d_s, d_s_r, hqnr, qnr, rqnr
+from .reprojection import d_lambda_k, r_ergas, r_q2n, r_sam
+from .with_truth import cc, ergas, psnr, q2n, rmse, sam, scc, ssim, uqi
+
+__all__ = [
+    "cc",
+    "d_lambda",
+    "d_lambda_k",
+    "d_rho",
+    "d_s",
+    "d_s_r",
+    "ergas",
+    "hqnr",
+    "psnr",
+    "q2n",
+    "qnr",
+    "r_ergas",
+    "r_q2n",
+    "r_sam",
+    "rmse",
+    "rqnr",
+    "sam",
+    "scc",
+    "ssim",
+    "uqi",
+]

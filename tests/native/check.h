@@ -65,3 +65,5 @@ void test_order();
 void test_determinism();
 void test_bf16();
 void test_gelu();
+void test_indices();
+void test_shrink();

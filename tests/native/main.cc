@@ -18,7 +18,8 @@ int main(int argc, char** argv) {
   } tests[] = {
       {"interface", test_interface}, {"order", test_order},     {"output", test_output},
       {"masks", test_masks},         {"network", test_network}, {"determinism", test_determinism},
-      {"bf16", test_bf16},           {"gelu", test_gelu},
+      {"bf16", test_bf16},           {"gelu", test_gelu},       {"indices", test_indices},
+      {"shrink", test_shrink},
   };
   std::vector<std::string> wanted;
   for (int i = 1; i < argc; ++i) {

@@ -1,0 +1,1 @@
+"""A plane on a coarser grid through one separable kernel."""

@@ -1,0 +1,175 @@
+"""Between the grids: MS pixels under a mask, degradation and upsampling row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..engine import core
+from ..errors import CoreError, OptionError, ShapeError
+from ..kernels.resample.resample_ref import gaussian_radius, gaussian_taps
+from ..sensors import UNKNOWN_GAIN, UNKNOWN_PAN_GAIN, Sensor, get_sensor
+from ..system import resolve_threads
+
+
+def ms_gains(sensor: str | Sensor | None, gains: Sequence[float] | None, bands: int) -> tuple:
+    """MTF gain of each band at MS Nyquist: given, or the sensor's, or that of an unknown one.
+
+    Raises
+    ------
+    OptionError, ShapeError
+    """
+    if gains is None:
+        known = get_sensor(sensor, bands)
+        return known.gains_for(bands) if known else (UNKNOWN_GAIN,) * bands
+    found = tuple(float(g) for g in gains)
+    if len(found) != bands:
+        raise ShapeError(f"gains: got {len(found)} for {bands} bands; need one per band")
+    if not all(0 < g < 1 for g in found):
+        raise OptionError(f"gains: got {found}; need amplitudes between 0 and 1")
+    return found
+
+
+def pan_gain(sensor: str | Sensor | None) -> float:
+    """MTF gain of PAN at its own Nyquist frequency, used to take it to the MS grid."""
+    known = get_sensor(sensor)
+    return known.pan_gain if known else UNKNOWN_PAN_GAIN
+
+
+def coarse_mask(mask: np.ndarray | None, ratio: int) -> np.ndarray | None:
+    """[h, w] uint8 of [H, W]: all pixels under an MS pixel are valid."""
+    if mask is None:
+        return None
+    height, width = mask.shape
+    return mask.reshape(height // ratio, ratio, width // ratio, ratio).min(axis=(1, 3))
+
+
+def check_phase(phase: object, ratio: int) -> float:
+    """A place among the PAN pixels of an MS pixel, or next to them.
+
+    Raises
+    ------
+    OptionError
+    """
+    if isinstance(phase, (int, float, np.number)) and -ratio <= phase <= 2 * ratio:
+        return float(phase)
+    raise OptionError(
+        f"phase: got {phase!r}; need the PAN pixel under the centre of MS pixel 0, {-ratio} to "
+        f"{2 * ratio}; leave it out for the middle, {(ratio - 1) / 2:g}"
+    )
+
+
+class Degrade:
+    """Rows of the PAN grid in, rows of the MS grid out, each through its band's Gaussian MTF.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Of the whole image on the PAN grid.
+    ratio : int
+    gains : sequence of float
+        One per band.
+    phase : float, optional
+        PAN sample under MS sample 0: i lies at ``r * i + phase``; default the middle of the
+        pixels it covers, ``(r - 1) / 2``.
+
+    Notes
+    -----
+    A sample whose kernel reaches a masked pixel is not valid. The same values for any pieces.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        ratio: int,
+        gains: Sequence[float],
+        phase: float | None = None,
+    ) -> None:
+        self._rows, self._ratio = shape[0], ratio
+        self._count, self._width = shape[0] // ratio, shape[1] // ratio
+        radius = gaussian_radius(ratio, tuple(gains))
+        # the weights of every sample are those of the first: the ratio is a whole number
+        offset = 0.0 if phase is None else ((ratio - 1) / 2 - check_phase(phase, ratio)) / ratio
+        taps = [gaussian_taps(0, 1, 1.0 / ratio, offset, g, radius) for g in gains]
+        self._weights = [np.ascontiguousarray(t.weight[0]) for t in taps]
+        self._start = int(taps[0].first[0])  # of the first sample, on the PAN grid
+        self._widest = int(np.argmin(gains))
+        self._threads = resolve_threads(None)
+        self._held: np.ndarray | None = None
+        self._held_mask: np.ndarray | None = None
+        self._first = 0  # of the held rows
+        self._next = 0  # coarse row
+
+    def _needs(self, row: int) -> tuple[int, int]:
+        """First and one past the last PAN row of a coarse row."""
+        first = self._start + row * self._ratio
+        last = first + len(self._weights[0])
+        return min(max(0, first), self._rows - 1), max(1, min(last, self._rows))
+
+    def update(
+        self, image: np.ndarray, mask: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Rows [K, n, W] and mask [n, W]; gives [K, m, w] float64 and [m, w] uint8."""
+        if mask is not None:
+            image = np.where(mask != 0, image, 0)
+        if self._held is None:
+            self._held, self._held_mask = image, mask
+        else:
+            self._held = np.concatenate((self._held, image), axis=1)
+            if mask is not None and self._held_mask is not None:
+                self._held_mask = np.concatenate((self._held_mask, mask))
+        there = self._first + self._held.shape[1]
+        last = self._next
+        while last < self._count and self._needs(last)[1] <= there:
+            last += 1
+        count = last - self._next
+        made = np.stack([self._apply(b, k, count) for k, b in enumerate(self._held)])
+        valid = None
+        if self._held_mask is not None:
+            touched = self._apply(1 - self._held_mask, self._widest, count)
+            valid = (touched == 0).astype(np.uint8)
+        self._next = last
+        keep = self._needs(min(last, self._count - 1))[0]
+        self._held = self._held[:, keep - self._first :].copy()
+        if self._held_mask is not None:
+            self._held_mask = self._held_mask[keep - self._first :].copy()
+        self._first = keep
+        return made, valid
+
+    def _apply(self, plane: np.ndarray, band: int, count: int) -> np.ndarray:
+        weights = self._weights[band]
+        try:
+            made = core().shrink_run(
+                plane=plane,
+                valid=None,
+                first_row=self._start + self._next * self._ratio - self._first,
+                first_col=self._start,
+                step=self._ratio,
+                row_weights=weights,
+                col_weights=weights,
+                out_rows=count,
+                cols=self._width,
+                threads=self._threads,
+            )
+        except RuntimeError as error:
+            raise CoreError(f"degrade: refused by the core: {error}") from error
+        return np.asarray(made)
+
+
+def degrade(
+    image: np.ndarray,
+    ratio: int,
+    gains: Sequence[float],
+    mask: np.ndarray | None = None,
+    phase: float | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """A whole image [K, H, W] on the MS grid, and what is valid there."""
+    return Degrade(image.shape[-2:], ratio, gains, phase).update(image, mask)
+
+
+def both(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    """Valid in both masks; None is valid everywhere."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second

@@ -1,0 +1,181 @@
+"""What every index does with its arguments: images, masks, means over a batch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, DtypeError, OptionError, ShapeError
+
+KERNEL_DTYPES = tuple(map(np.dtype, ("uint8", "uint16", "int16", "float32", "float64")))
+
+
+def as_values(x: Any, name: str) -> np.ndarray:
+    """A numpy array that the kernels read: torch tensors from any device, any real dtype.
+
+    Raises
+    ------
+    DtypeError
+    DataError
+        If it is a masked array: which pixels count is said by ``mask=``.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(x, torch.Tensor):
+        x = x.detach().cpu()
+        x = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise DataError(
+            f"{name}: got a masked array; need its mask as an argument; pass {name}.data and "
+            "mask=~numpy.ma.getmaskarray(image).any(axis=-3)"
+        )
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise DtypeError(
+            f"{name}: got dtype {array.dtype}; need real numbers; convert it, for example with "
+            "astype('float32')"
+        )
+    if array.dtype in KERNEL_DTYPES:
+        whole = array.flags.aligned and not any(s % array.itemsize for s in array.strides)
+        return array if whole else array.copy()  # a field of a packed record
+    native = array.dtype.newbyteorder("=")
+    return array.astype(native if native in KERNEL_DTYPES else np.float64)
+
+
+def as_images(x: Any, name: str) -> np.ndarray:
+    """[N, K, H, W] of [K, H, W] or [N, K, H, W].
+
+    Raises
+    ------
+    ShapeError, DtypeError
+    """
+    array = as_values(x, name)
+    if array.ndim not in (3, 4) or not array.size:
+        raise ShapeError(
+            f"{name}: got shape {array.shape}; need [K, H, W] or [N, K, H, W], none of them 0; "
+            "for one band use image[None]"
+        )
+    return array if array.ndim == 4 else array[None]
+
+
+def as_pan(x: Any, like: np.ndarray) -> np.ndarray:
+    """[N, H, W] of [H, W], [1, H, W], [N, H, W] or [N, 1, H, W], for images [N, K, H, W].
+
+    Raises
+    ------
+    ShapeError, DtypeError
+    """
+    array = as_values(x, "pan")
+    n, _, height, width = like.shape
+    if array.shape[-2:] == (height, width) and array.size == n * height * width:
+        return array.reshape(n, height, width)
+    raise ShapeError(
+        f"pan: got shape {array.shape} for images {like.shape}; need [H, W], [N, H, W] or "
+        "[N, 1, H, W] of the size of fused; give one band on the grid of fused"
+    )
+
+
+def as_mask(mask: Any, like: np.ndarray) -> np.ndarray | None:
+    """[N, H, W] uint8 of [H, W] or [N, H, W], for images [N, K, H, W].
+
+    Raises
+    ------
+    ShapeError, DtypeError
+    """
+    if mask is None:
+        return None
+    array = as_values(mask, "mask") != 0
+    n, _, height, width = like.shape
+    if array.shape == (height, width):
+        array = np.broadcast_to(array, (n, height, width))
+    if array.shape != (n, height, width):
+        raise ShapeError(
+            f"mask: got shape {array.shape} for images {like.shape}; need [H, W] or [N, H, W]; "
+            "True where pixels count"
+        )
+    return np.ascontiguousarray(array, np.uint8)
+
+
+def same_shape(fused: np.ndarray, truth: np.ndarray, other: str = "truth") -> None:
+    """Raise ShapeError unless both are of one shape."""
+    if fused.shape != truth.shape:
+        raise ShapeError(
+            f"fused, {other}: got shapes {fused.shape} and {truth.shape} (N, K, H, W); need two "
+            "of one shape; crop or resample one to the other"
+        )
+
+
+def grid_ratio(fused: np.ndarray, ms: np.ndarray) -> int:
+    """PAN pixels per MS pixel of [..., K, H, W] and [..., K, h, w].
+
+    Raises
+    ------
+    ShapeError
+    """
+    ratio = fused.shape[-1] // max(1, ms.shape[-1])
+    height, width = ms.shape[-2:]
+    if (
+        fused.shape[:-2] != ms.shape[:-2]
+        or ratio < 1
+        or (fused.shape[-2:] != (height * ratio, width * ratio))
+    ):
+        raise ShapeError(
+            f"fused, ms: got shapes {fused.shape} and {ms.shape}; need the same bands and sizes "
+            "that differ by one whole ratio both ways; crop them to the pixels they share"
+        )
+    return ratio
+
+
+def positive(value: Any, name: str) -> float:
+    """A finite number above 0.
+
+    Raises
+    ------
+    OptionError
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not 0 < number < float("inf"):
+        raise OptionError(f"{name}: got {value!r}; need a number above 0")
+    return number
+
+
+def refuse_nan(image: np.ndarray, mask: np.ndarray | None, name: str) -> None:
+    """Before a conversion to integers, which would hide it: [..., H, W] and [H, W].
+
+    Raises
+    ------
+    DataError
+        If a valid pixel is NaN.
+    """
+    if image.dtype.kind != "f":
+        return
+    bad = np.isnan(image) if mask is None else np.isnan(image) & (mask != 0)
+    if bad.any():
+        raise DataError(f"{name}: holds NaN; need numbers; mark such pixels with mask=")
+
+
+def over_images(count: int, reduction: str, index: Callable[[int], float]) -> Any:
+    """Mean over images, or one value per image.
+
+    Raises
+    ------
+    OptionError
+        If ``reduction`` is neither ``"mean"`` nor ``"none"``.
+    DataError
+        If an index is NaN: an image holds NaN.
+    """
+    if reduction not in ("mean", "none"):
+        raise OptionError(f"reduction: got {reduction!r}; need 'mean' or 'none'")
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        values = np.array([index(i) for i in range(count)], np.float64)
+    if np.isnan(values).any():
+        raise DataError(
+            f"image {int(np.isnan(values).argmax())}: the index is NaN; an image holds NaN or "
+            "infinity; mark such pixels with mask="
+        )
+    return float(values.mean()) if reduction == "mean" else values

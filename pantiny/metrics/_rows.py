@@ -1,0 +1,60 @@
+"""Rows in pieces of any height, out in chunks of a fixed grid: the same sums for any pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+BLOCK_ROWS = 128  # rows of a chunk; of windows: rows of windows
+
+
+class RowFeed:
+    """Collects rows of several arrays and hands them on in chunks.
+
+    Parameters
+    ----------
+    step : int
+        Rows from one chunk to the next.
+    overlap : int
+        Rows that a chunk shares with the next.
+
+    Notes
+    -----
+    Chunk i holds rows ``[i * step, i * step + step + overlap)``, or up to the last row; it is
+    handed on as soon as it is whole, the rest by ``finish``. Nothing is copied where a piece
+    holds a whole chunk.
+    """
+
+    def __init__(self, step: int, overlap: int) -> None:
+        self._step, self._overlap = step, overlap
+        self._held: list[np.ndarray | None] = []
+        self.rows = 0  # all that came
+
+    def update(self, pieces: Sequence[np.ndarray | None]) -> Iterator[list[np.ndarray | None]]:
+        """``pieces`` [..., n, W] follow those of the last call; None stays None."""
+        pieces = list(pieces)
+        new = next(p.shape[-2] for p in pieces if p is not None)
+        self.rows += new
+        if self._held:
+            pieces = [
+                None if h is None or p is None else np.concatenate((h, p), axis=-2)
+                for h, p in zip(self._held, pieces)
+            ]
+        have = next(p.shape[-2] for p in pieces if p is not None)
+        at = 0
+        while have - at >= self._step + self._overlap:
+            yield _cut(pieces, at, at + self._step + self._overlap)
+            at += self._step
+        self._held = [None if p is None else p[..., at:, :].copy() for p in pieces]
+
+    def finish(self, least: int) -> Iterator[list[np.ndarray | None]]:
+        """The rows that are left, if there are more than ``least``."""
+        left = next((p.shape[-2] for p in self._held if p is not None), 0)
+        if left > least:
+            yield self._held
+        self._held = []
+
+
+def _cut(pieces: Sequence[np.ndarray | None], first: int, last: int) -> list[np.ndarray | None]:
+    return [None if p is None else p[..., first:last, :] for p in pieces]

@@ -1,0 +1,1 @@
+"""One module a package, ``<package>_indices``; each imports its package."""
