@@ -90,8 +90,10 @@ def _window_means_backward(
     c2: float,
     wanted: Sequence[bool],
 ) -> tuple[Tensor, Tensor]:
+    # C2 bounds what SSIM divides by; Q and the correlation divide by variances of any size
+    dtype = first.dtype if index == "ssim" else torch.float64
     options = list(pairs), window, index, c1, c2
-    return _windows.gradient(grad, first, second, *options, (wanted[0], wanted[1]))
+    return _windows.gradient(grad, first, second, *options, (wanted[0], wanted[1]), dtype)
 
 
 @_window_means_backward.register_fake

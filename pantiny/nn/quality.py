@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..errors import DtypeError, OptionError, ShapeError
 from ..sensors import UNKNOWN_PAN_GAIN, Sensor, get_sensor
 from .ops import window_means
-from .resample import degrade
+from .resample import mtf_matrix
 
 
 def as_planes(x: Tensor, name: str, like: Tensor | None = None) -> Tensor:
@@ -94,9 +94,9 @@ class _Scene:
             return pan, as_pan(pan_low, self.ms, "pan_low")
         known = get_sensor(sensor)
         gain = known.pan_gain if known else UNKNOWN_PAN_GAIN
-        gains = torch.full((pan.shape[0], 1), gain, dtype=torch.float64)
         # double: rounding to float32 here would move D_s by 1e-6
-        return pan, degrade(pan.double(), self.ratio, gains)
+        rows, cols = (mtf_matrix(n, self.ratio, gain).to(pan.device) for n in self.ms.shape[-2:])
+        return pan, rows @ pan.double() @ cols.T
 
     def spectral(self, p: float) -> Tensor:
         pairs = [(i, j) for i in range(self.bands) for j in range(i + 1, self.bands)]
@@ -148,8 +148,8 @@ def d_lambda(fused: Tensor, ms: Tensor, *, window: int = 32, p: float = 1) -> Te
 
     Notes
     -----
-    Where a window is constant in both bands Q has a jump; its gradient counts as 0 there, as does
-    that of ``|Q_F - Q_M|`` at 0.
+    Where a window is constant in both bands the structure factor of Q jumps; its gradient counts
+    as 0 there, as does that of ``|Q_F - Q_M|`` at 0. The factor of the means keeps its own.
     """
     scene = _Scene(fused, ms, window)
     return scene.spectral(_positive(p, "p")).mean().to(scene.fused.dtype)
@@ -249,9 +249,7 @@ class DLambdaLoss(nn.Module):
 class DSLoss(nn.Module):
     """``d_s`` as a module."""
 
-    def __init__(
-        self, window: int = 32, q: float = 1, sensor: str | Sensor | None = None
-    ) -> None:
+    def __init__(self, window: int = 32, q: float = 1, sensor: str | Sensor | None = None) -> None:
         super().__init__()
         self.window, self.q, self.sensor = window, q, sensor
 
