@@ -180,21 +180,24 @@ def test_one_band_has_no_spectral_distortion() -> None:
 
 @pytest.mark.parametrize("name", [*CALLS, "ssim"])
 def test_float32_gradient_against_float64(name: str) -> None:
-    """Within 3 roundings of the largest: everything between input and output is float64."""
+    """Within 3 roundings of the largest, as all between input and output is float64; SSIM within
+    22: its gradient is float32 inside, where a window's sum alone is as many additions."""
     images = scene(4, dtype="float32")
 
     def grad(dtype: torch.dtype) -> torch.Tensor:
         f, ms, pan = (x.to(dtype) for x in images)
         f.requires_grad_()
-        loss = (
-            ssim(f, f.detach().roll(1, -1), 2047)
-            if name == "ssim"
-            else (CALLS[name](losses, f, ms, pan, 8))
-        )
+        if name == "ssim":
+            loss = ssim(f, f.detach().roll(1, -1), 2047)
+        else:
+            loss = CALLS[name](losses, f, ms, pan, 8)
         return torch.autograd.grad(loss, f)[0].double()
 
     exact = grad(torch.float64)
-    assert (grad(torch.float32) - exact).abs().max() <= 3 * 2**-24 * exact.abs().max()
+    roundings = 22 if name == "ssim" else 3
+    error = ((grad(torch.float32) - exact).abs().max() / exact.abs().max()).item()
+    print(f"{name}: {error * 2**24:.2f} roundings")
+    assert error <= roundings * 2**-24
 
 
 @pytest.mark.parametrize("index", ["uqi", "decorrelation", "ssim"])

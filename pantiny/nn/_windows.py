@@ -223,7 +223,10 @@ def gradient(
     wanted: tuple[bool, bool],
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of ``first`` and ``second``, empty where not wanted, from that of the means; in ``dtype`` inside."""
+    """Gradients of ``first`` and ``second``, empty where not wanted, from that of the means.
+
+    Moments and sums are in ``dtype``.
+    """
     out = tuple(t.new_zeros(t.shape if w else (0,)) for t, w in zip((first, second), wanted))
     planes = [wanted[0]] * first.shape[1] + [wanted[1]] * second.shape[1]
     if pairs:
