@@ -139,8 +139,7 @@ class Group:
         variance = square - self.mean * self.mean
         # below this share of the square it is rounding: as many roundings as a sum has
         share = 0.0 if index == "ssim" else 2.0 * (window + 8) * torch.finfo(dtype).eps
-        self.uneven = variance > share * square
-        self.variance = torch.where(self.uneven, variance, 0.0)
+        self.variance = torch.where(variance > share * square, variance, 0.0)
         self.full = self.mean + anchor
 
     def slopes(self, i: list[int], j: list[int]) -> Slopes:
@@ -173,7 +172,7 @@ class Group:
                 ):
                     if not wanted[here]:
                         continue
-                    square = torch.where(self.uneven[:, here], g[:, p] * variance[:, p], 0.0)
+                    square = g[:, p] * variance[:, p]
                     by_square[:, here] += square
                     by_mean[:, here] += (
                         g[:, p] * mean[:, p]
