@@ -15,8 +15,18 @@ except ImportError as error:  # pragma: no cover - exercised by the wheel test w
         "run: pip install 'pantiny[train]'"
     ) from error
 
-from .losses import PanTinyLoss, ssim
+from .losses import DLambdaLoss, DRhoLoss, DSLoss, PanTinyLoss, QNRLoss, SSIMLoss, ssim
 from .modules import PanTiny
 from .resample import Consistency
 
-__all__ = ["Consistency", "PanTiny", "PanTinyLoss", "ssim"]
+__all__ = [
+    "Consistency",
+    "DLambdaLoss",
+    "DRhoLoss",
+    "DSLoss",
+    "PanTiny",
+    "PanTinyLoss",
+    "QNRLoss",
+    "SSIMLoss",
+    "ssim",
+]

@@ -1,43 +1,90 @@
-"""The training loss: 3 L1 + 4 (1 - SSIM)."""
+"""Losses: the published 3 L1 + 4 (1 - SSIM), SSIM, and the indices without a truth."""
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-WINDOW = 11
-SIGMA = 1.5
+from ..errors import OptionError, ShapeError
+from ._windows import GAUSSIAN
+from .ops import window_means
+from .quality import (
+    DLambdaLoss,
+    DRhoLoss,
+    DSLoss,
+    QNRLoss,
+    as_planes,
+    d_lambda,
+    d_rho,
+    d_s,
+    qnr,
+)
+
+__all__ = [
+    "DLambdaLoss",
+    "DRhoLoss",
+    "DSLoss",
+    "PanTinyLoss",
+    "QNRLoss",
+    "SSIMLoss",
+    "d_lambda",
+    "d_rho",
+    "d_s",
+    "qnr",
+    "ssim",
+]
+PADDINGS = ("zero", "valid")
 
 
-def _gaussian(like: Tensor) -> Tensor:
-    offset = torch.arange(WINDOW, dtype=like.dtype, device=like.device) - WINDOW // 2
-    weight = torch.exp(-0.5 * (offset / SIGMA) ** 2)
-    return weight / weight.sum()
+def ssim(fused: Tensor, truth: Tensor, peak: float = 1.0, padding: str = "zero") -> Tensor:
+    """Mean structural similarity (Wang et al. 2004); higher is better, at most 1.
 
-
-def ssim(fused: Tensor, truth: Tensor) -> Tensor:
-    """Mean structural similarity (Wang et al. 2004).
-
-    11x11 Gaussian window (sigma 1.5), per channel, zero padding 5, C1 = 0.01^2,
-    C2 = 0.03^2, data range 1; mean over everything. Higher is better, at most 1.
+    11x11 Gaussian window (sigma 1.5), per channel, C1 = (0.01 peak)^2, C2 = (0.03 peak)^2; mean
+    over everything. Differentiable once.
 
     Parameters
     ----------
     fused, truth : Tensor [N, K, H, W]
+    peak : float
+        The largest possible value.
+    padding : {"zero", "valid"}
+        Five zeros around, as in the published training loss, or windows inside the image only,
+        as ``pantiny.metrics.ssim``.
+
+    Raises
+    ------
+    ShapeError, DtypeError, OptionError
     """
-    k = fused.shape[1]
-    weight = _gaussian(fused)
-    rows = weight.view(1, 1, -1, 1).expand(5 * k, 1, -1, -1)
-    cols = weight.view(1, 1, 1, -1).expand(5 * k, 1, -1, -1)
-    moments = torch.cat([fused, truth, fused * fused, truth * truth, fused * truth], 1)
-    moments = F.conv2d(moments, rows, padding=(WINDOW // 2, 0), groups=5 * k)
-    moments = F.conv2d(moments, cols, padding=(0, WINDOW // 2), groups=5 * k)
-    mf, mt, ff, tt, ft = moments.chunk(5, 1)
-    c1, c2 = 0.01**2, 0.03**2
-    numerator = (2 * mf * mt + c1) * (2 * (ft - mf * mt) + c2)
-    denominator = (mf * mf + mt * mt + c1) * ((ff - mf * mf) + (tt - mt * mt) + c2)
-    return (numerator / denominator).mean()
+    if padding not in PADDINGS:
+        raise OptionError(f"padding: got {padding!r}; need one of {', '.join(PADDINGS)}")
+    if not 0 < peak < float("inf"):
+        raise OptionError(f"peak: got {peak!r}; need a number above 0")
+    if fused.shape != truth.shape:
+        raise ShapeError(
+            f"fused, truth: got shapes {tuple(fused.shape)} and {tuple(truth.shape)}; need two "
+            "of one shape; crop or resample one to the other"
+        )
+    first = as_planes(fused, "fused")
+    images = [first, as_planes(truth, "truth", first)]
+    if padding == "zero":
+        images = [F.pad(image, (GAUSSIAN // 2,) * 4) for image in images]
+    bands = first.shape[1]
+    pairs = [(k, bands + k) for k in range(bands)]
+    constants = (0.01 * peak) ** 2, (0.03 * peak) ** 2
+    found = window_means(images[0], images[1], pairs, GAUSSIAN, "ssim", *constants)
+    return found.mean().to(first.dtype)
+
+
+class SSIMLoss(nn.Module):
+    """``1 - ssim`` as a module."""
+
+    def __init__(self, peak: float = 1.0, padding: str = "zero") -> None:
+        super().__init__()
+        self.peak, self.padding = peak, padding
+
+    def forward(self, fused: Tensor, truth: Tensor) -> Tensor:
+        """Scalar of two [N, K, H, W] images."""
+        return 1.0 - ssim(fused, truth, self.peak, self.padding)
 
 
 class PanTinyLoss(nn.Module):

@@ -28,6 +28,12 @@ def _down_matrix(n_ms: int, ratio: int, gain: float, radius: int) -> Tensor:
     return torch.from_numpy(taps_matrix(taps, n_ms * ratio))
 
 
+@torch.compiler.assume_constant_result
+def mtf_matrix(n_ms: int, ratio: int, gain: float) -> Tensor:
+    """What takes one axis of a band to the MS grid: [n_ms, n_ms * ratio] float64."""
+    return _down_matrix(n_ms, ratio, gain, gaussian_radius(ratio, (gain,)))
+
+
 def upsample(ms: Tensor, ratio: int) -> Tensor:
     """Cubic upsampling (a = -0.5), pixel-centre aligned: [N,K,h,w] -> [N,K,h*r,w*r]."""
     rows = _up_matrix(ms.shape[-2], ratio).to(ms)

@@ -1,0 +1,297 @@
+"""Indices without a truth as losses: D_lambda, D_s, QNR, D_rho of [N, K, H, W] tensors.
+
+Defined as in ``pantiny.metrics`` (variant ``alparone08``), in float64 inside, differentiable once.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import DtypeError, OptionError, ShapeError
+from ..sensors import UNKNOWN_PAN_GAIN, Sensor, get_sensor
+from .ops import window_means
+from .resample import mtf_matrix
+
+
+def as_planes(x: Tensor, name: str, like: Tensor | None = None) -> Tensor:
+    """[N, K, H, W] in float32 or float64; in the dtype and on the device of ``like`` if given.
+
+    Raises
+    ------
+    ShapeError, DtypeError
+    """
+    if x.dim() != 4 or 0 in x.shape:
+        raise ShapeError(
+            f"{name}: got shape {tuple(x.shape)}; need [N, K, H, W], none of them 0; "
+            "for one image use image[None]"
+        )
+    if not x.dtype.is_floating_point:
+        raise DtypeError(f"{name}: got {x.dtype}; need floating point; convert it with .float()")
+    if like is not None:
+        if x.device != like.device:
+            raise OptionError(
+                f"{name}: is on {x.device}, fused on {like.device}; need one device; move it "
+                f"with .to({str(like.device)!r})"
+            )
+        return x.to(like.dtype)
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def _positive(value: float, name: str) -> float:
+    if not 0 < value < float("inf"):
+        raise OptionError(f"{name}: got {value!r}; need a number above 0")
+    return float(value)
+
+
+def _power(x: Tensor, p: float) -> Tensor:
+    """x^p of x >= 0, with gradient 0 at 0."""
+    if p == 1:
+        return x
+    there = x > 0
+    return torch.where(there, torch.where(there, x, 1.0) ** p, 0.0)
+
+
+def _norm(first: Tensor, second: Tensor, p: float) -> Tensor:
+    """Per image, (mean over pairs of |first - second|^p)^(1/p) of [N, pairs]; 0 of none."""
+    count = max(1, first.shape[1])
+    return _power(_power((first - second).abs(), p).sum(1) / count, 1 / p)
+
+
+class _Scene:
+    """Checked tensors of a call."""
+
+    def __init__(self, fused: Tensor, ms: Tensor, window: int) -> None:
+        self.dtype = fused.dtype
+        self.fused = as_planes(fused, "fused")
+        self.ms = as_planes(ms, "ms", self.fused)
+        height, width = self.ms.shape[-2:]
+        self.ratio = ratio = self.fused.shape[-1] // width
+        if (
+            self.fused.shape[:2] != self.ms.shape[:2]
+            or ratio < 1
+            or self.fused.shape[-2:] != (height * ratio, width * ratio)
+        ):
+            raise ShapeError(
+                f"fused, ms: got shapes {tuple(fused.shape)} and {tuple(ms.shape)}; need the same "
+                "images and bands and sizes that differ by one whole ratio both ways; crop them "
+                "to the pixels they share"
+            )
+        if window % ratio:
+            raise OptionError(
+                f"window: {window} pixels of the PAN grid are {window / ratio:g} of the MS grid "
+                f"at ratio {ratio}; need a multiple of {ratio}; take "
+                f"{max(1, window // ratio) * ratio}"
+            )
+        self.window, self.bands = window, self.fused.shape[1]
+
+    def low(
+        self, pan: Tensor, sensor: str | Sensor | None, pan_low: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """PAN [N, 1, H, W] and P_L [N, 1, h, w]."""
+        pan = as_pan(pan, self.fused)
+        if pan_low is not None:
+            return pan, as_pan(pan_low, self.ms, "pan_low")
+        known = get_sensor(sensor)
+        gain = known.pan_gain if known else UNKNOWN_PAN_GAIN
+        # double: rounding to float32 here would move D_s by 1e-6
+        rows, cols = (mtf_matrix(n, self.ratio, gain).to(pan.device) for n in self.ms.shape[-2:])
+        return pan, rows @ pan.double() @ cols.T
+
+    def spectral(self, p: float) -> Tensor:
+        pairs = [(i, j) for i in range(self.bands) for j in range(i + 1, self.bands)]
+        fine, coarse = (
+            window_means(x, x[:, :0], pairs, side, "uqi")
+            for x, side in ((self.fused, self.window), (self.ms, self.window // self.ratio))
+        )
+        return _norm(fine, coarse, p)
+
+    def spatial(self, pan: Tensor, low: Tensor, q: float) -> Tensor:
+        pairs = [(k, self.bands) for k in range(self.bands)]
+        fine = window_means(self.fused, pan, pairs, self.window, "uqi")
+        coarse = window_means(self.ms.to(low), low, pairs, self.window // self.ratio, "uqi")
+        return _norm(fine, coarse, q)
+
+
+def as_pan(pan: Tensor, like: Tensor, name: str = "pan") -> Tensor:
+    """[N, 1, H, W] on the grid of ``like``.
+
+    Raises
+    ------
+    ShapeError, DtypeError
+    """
+    need = (like.shape[0], 1, *like.shape[2:])
+    if tuple(pan.shape) != need:
+        raise ShapeError(
+            f"{name}: got shape {tuple(pan.shape)}; need {need}; give one band on the grid of "
+            "the bands it is compared with"
+        )
+    return as_planes(pan, name, like)
+
+
+def d_lambda(fused: Tensor, ms: Tensor, *, window: int = 32, p: float = 1) -> Tensor:
+    """Spectral distortion, mean over images; 0 is perfect, 0 for one band.
+
+    Parameters
+    ----------
+    fused : Tensor [N, K, H, W]
+        Any linear unit.
+    ms : Tensor [N, K, h, w]
+        Native MS in the same unit.
+    window : int
+        Pixels of the PAN grid, a multiple of the ratio.
+    p : float
+
+    Raises
+    ------
+    ShapeError, DtypeError, OptionError
+
+    Notes
+    -----
+    Where a window is constant in both bands the structure factor of Q jumps; its gradient counts
+    as 0 there, as does that of ``|Q_F - Q_M|`` at 0. The factor of the means keeps its own.
+    """
+    scene = _Scene(fused, ms, window)
+    return scene.spectral(_positive(p, "p")).mean().to(scene.fused.dtype)
+
+
+def d_s(
+    fused: Tensor,
+    ms: Tensor,
+    pan: Tensor,
+    *,
+    window: int = 32,
+    q: float = 1,
+    sensor: str | Sensor | None = None,
+    pan_low: Tensor | None = None,
+) -> Tensor:
+    """Spatial distortion, mean over images; 0 is perfect.
+
+    Parameters
+    ----------
+    pan : Tensor [N, 1, H, W]
+    sensor : str or Sensor, optional
+        Its PAN gain takes PAN to the MS grid; 0.15 for an unknown one.
+    pan_low : Tensor [N, 1, h, w], optional
+        PAN on the MS grid itself.
+
+    Notes
+    -----
+    Other parameters, errors and notes as ``d_lambda``.
+    """
+    scene = _Scene(fused, ms, window)
+    found = scene.spatial(*scene.low(pan, sensor, pan_low), _positive(q, "q"))
+    return found.mean().to(scene.fused.dtype)
+
+
+def qnr(
+    fused: Tensor,
+    ms: Tensor,
+    pan: Tensor,
+    *,
+    window: int = 32,
+    alpha: float = 1,
+    beta: float = 1,
+    sensor: str | Sensor | None = None,
+    pan_low: Tensor | None = None,
+) -> Tensor:
+    """``(1 - D_lambda)^alpha (1 - D_s)^beta``, mean over images; higher is better.
+
+    Parameters, errors and notes as ``d_lambda`` and ``d_s``.
+    """
+    scene = _Scene(fused, ms, window)
+    spectral = (1 - scene.spectral(1.0)).clamp(min=0)
+    spatial = (1 - scene.spatial(*scene.low(pan, sensor, pan_low), 1.0)).clamp(min=0)
+    powers = _positive(alpha, "alpha"), _positive(beta, "beta")
+    found = _power(spectral, powers[0]) * _power(spatial, powers[1])
+    return found.mean().to(scene.fused.dtype)
+
+
+def d_rho(fused: Tensor, pan: Tensor, *, ratio: int) -> Tensor:
+    """Mean of 1 - local correlation of bands and PAN, windows of ``2 ceil(ratio / 2)`` pixels.
+
+    Parameters
+    ----------
+    fused : Tensor [N, K, H, W]
+    pan : Tensor [N, 1, H, W]
+    ratio : int
+        PAN pixels per MS pixel.
+
+    Raises
+    ------
+    ShapeError, DtypeError, OptionError
+
+    Notes
+    -----
+    Windows that are constant in one image count 1, in both 0; their gradient counts as 0.
+    """
+    if isinstance(ratio, bool) or not isinstance(ratio, int) or not 1 <= ratio <= 64:
+        raise OptionError(f"ratio: got {ratio!r}; need a whole number of PAN pixels per MS pixel")
+    planes = as_planes(fused, "fused")
+    pairs = [(k, planes.shape[1]) for k in range(planes.shape[1])]
+    side = 2 * -(-ratio // 2)
+    found = window_means(planes, as_pan(pan, planes), pairs, side, "decorrelation")
+    return found.mean().to(planes.dtype)
+
+
+class DLambdaLoss(nn.Module):
+    """``d_lambda`` as a module."""
+
+    def __init__(self, window: int = 32, p: float = 1) -> None:
+        super().__init__()
+        self.window, self.p = window, p
+
+    def forward(self, fused: Tensor, ms: Tensor) -> Tensor:
+        """Scalar of fused [N, K, H, W] and ms [N, K, h, w]."""
+        return d_lambda(fused, ms, window=self.window, p=self.p)
+
+
+class DSLoss(nn.Module):
+    """``d_s`` as a module."""
+
+    def __init__(self, window: int = 32, q: float = 1, sensor: str | Sensor | None = None) -> None:
+        super().__init__()
+        self.window, self.q, self.sensor = window, q, sensor
+
+    def forward(
+        self, fused: Tensor, ms: Tensor, pan: Tensor, pan_low: Tensor | None = None
+    ) -> Tensor:
+        """Scalar of fused [N, K, H, W], ms [N, K, h, w], pan [N, 1, H, W]."""
+        return d_s(
+            fused, ms, pan, window=self.window, q=self.q, sensor=self.sensor, pan_low=pan_low
+        )
+
+
+class QNRLoss(nn.Module):
+    """``1 - qnr`` as a module."""
+
+    def __init__(
+        self,
+        window: int = 32,
+        alpha: float = 1,
+        beta: float = 1,
+        sensor: str | Sensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.window, self.alpha, self.beta, self.sensor = window, alpha, beta, sensor
+
+    def forward(
+        self, fused: Tensor, ms: Tensor, pan: Tensor, pan_low: Tensor | None = None
+    ) -> Tensor:
+        """Scalar of fused [N, K, H, W], ms [N, K, h, w], pan [N, 1, H, W]."""
+        return 1.0 - qnr(
+            fused, ms, pan, window=self.window, alpha=self.alpha, beta=self.beta,
+            sensor=self.sensor, pan_low=pan_low,
+        )  # fmt: skip
+
+
+class DRhoLoss(nn.Module):
+    """``d_rho`` as a module."""
+
+    def __init__(self, ratio: int = 4) -> None:
+        super().__init__()
+        self.ratio = ratio
+
+    def forward(self, fused: Tensor, pan: Tensor) -> Tensor:
+        """Scalar of fused [N, K, H, W] and pan [N, 1, H, W]."""
+        return d_rho(fused, pan, ratio=self.ratio)
