@@ -25,7 +25,7 @@ class Options:
 
     Attributes
     ----------
-    level : {"op", "network", "files", "all"}
+    level : {"op", "indices", "network", "files", "all"}
     size : int
         Side of the tile.
     threads, rounds : int

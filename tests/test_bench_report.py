@@ -59,7 +59,16 @@ def rows(result: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 def test_the_command_measures_all_levels(folder: Path, result: dict[str, Any]) -> None:
     assert [g["name"] for g in result["groups"]] == [
-        *("passes", "network", "network, 1 thread", "variants", "call", "files", "growth")
+        *(
+            "passes",
+            "indices",
+            "network",
+            "network, 1 thread",
+            "variants",
+            "call",
+            "files",
+            "growth",
+        )
     ]
     for group in result["groups"]:
         for row in group["rows"]:
@@ -67,7 +76,14 @@ def test_the_command_measures_all_levels(folder: Path, result: dict[str, Any]) -
             assert (row["status"] == "ok") == (len(row["samples_s"]) >= 1)
     assert len(rows(result, "passes")) == 9 and len(rows(result, "growth")) == 3
     assert all(r["peak_rss_bytes"] > 2**20 for r in rows(result, "files"))
-    assert len(result["targets"]) == 13
+    assert len(result["targets"]) == 16
+    assert {r["op"] for r in rows(result, "indices")} == {
+        "D_lambda and D_s",
+        "QNR",
+        "SSIM",
+        "Q4",
+        "SAM",
+    }
     assert sorted(p.name for p in folder.iterdir() if p.suffix != ".png") == [
         *(run.JSON, run.MARKDOWN)
     ]
@@ -366,5 +382,5 @@ def test_the_roofline_is_drawn(tmp_path: Path, result: dict[str, Any], suffix: s
 
 
 def test_a_level_that_is_unknown() -> None:
-    with pytest.raises(OptionError, match="need one of op, network, files, all"):
+    with pytest.raises(OptionError, match="need one of op, indices, network, files, all"):
         run.resolve(level="kernel")
