@@ -1,66 +1,24 @@
 """The command line. Data to stdout only when asked; progress and logs to stderr.
 
-Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 bad usage, 3 a product missed a limit, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import copy
-import functools
 import logging
 import shlex
-import signal
 import sys
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from . import __version__
-from .errors import OptionError, PanTinyError
+from .cli_common import quiet_option, reported, set_verbosity, verbose_option
+from .cli_evaluate import assess_command, evaluate_command
 
 log = logging.getLogger("pantiny")
-
-
-def _verbosity(quiet: bool, verbose: int) -> None:
-    level = logging.ERROR if quiet else logging.DEBUG if verbose > 1 else logging.INFO
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("pantiny: %(message)s"))
-    log.handlers[:] = [handler]
-    log.setLevel(level)
-    log.propagate = False
-    warnings.showwarning = lambda message, *_, **__: log.warning("%s", message)
-
-
-def _terminated(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def reported(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn our errors into one line on stderr and an exit code."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        signal.signal(signal.SIGTERM, _terminated)
-        try:
-            command(*args, **kwargs)
-        except OptionError as error:
-            click.echo(f"pantiny: error: {error}", err=True)
-            sys.exit(2)
-        except PanTinyError as error:
-            click.echo(f"pantiny: error: {error}", err=True)
-            sys.exit(1)
-        except KeyboardInterrupt:
-            click.echo("pantiny: interrupted; nothing was left under the output's name", err=True)
-            sys.exit(130)
-
-    return wrapped
-
-
-_quiet = click.option("-q", "--quiet", is_flag=True, help="Errors only.")
-_verbose = click.option("-v", "--verbose", count=True, help="More log lines.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,14 +81,14 @@ def _numbers(_: Any, __: Any, value: str | None) -> tuple[float, ...] | None:
 @click.option("--co", "creation", multiple=True, callback=_creation, help="GDAL creation option.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.tif if it exists.")
 @click.option("--dry-run", is_flag=True, help="Check and plan, write nothing.")
-@_quiet
-@_verbose
+@quiet_option
+@verbose_option
 @reported
 def fuse_command(
     inputs: tuple[str, ...], quiet: bool, verbose: int, memory: str, **options: Any
 ) -> None:
     """Pan-sharpen MS.tif (one or more files) with PAN.tif into OUT.tif."""
-    _verbosity(quiet, verbose)
+    set_verbosity(quiet, verbose)
     if len(inputs) < 3:
         raise click.UsageError("need at least MS.tif, PAN.tif and OUT.tif")
     from .scene import fuse_files
@@ -168,14 +126,14 @@ rio_command.name = "pantiny"
 )
 @click.option("--co", "creation", multiple=True, callback=_creation, help="GDAL creation option.")
 @click.option("--overwrite", is_flag=True, help="Replace the outputs if they exist.")
-@_quiet
-@_verbose
+@quiet_option
+@verbose_option
 @reported
 def degrade_command(
     inputs: tuple[str, ...], quiet: bool, verbose: int, memory: str, **options: Any
 ) -> None:
     """Make the reduced-resolution pair of Wald's protocol; MS.tif is its truth."""
-    _verbosity(quiet, verbose)
+    set_verbosity(quiet, verbose)
     if len(inputs) < 4:
         raise click.UsageError("need at least MS.tif, PAN.tif, OUT_MS.tif and OUT_PAN.tif")
     from .degrade import degrade_files
@@ -226,12 +184,12 @@ def info_command() -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("-j", "--threads", type=int, help="Default: every usable core.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier demo.")
-@_quiet
-@_verbose
+@quiet_option
+@verbose_option
 @reported
 def demo_command(outdir: Path, quiet: bool, verbose: int, **options: Any) -> None:
     """Make a synthetic scene with known truth, fuse it, score it, draw it."""
-    _verbosity(quiet, verbose)
+    set_verbosity(quiet, verbose)
     from .demo import run_demo
 
     run_demo(outdir, echo=(lambda _: None) if quiet else click.echo, **options)
@@ -276,12 +234,12 @@ def demo_command(outdir: Path, quiet: bool, verbose: int, **options: Any) -> Non
     "--growth-memory", default="192MiB", show_default=True, help="Budget of the memory growth."
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
-@_quiet
-@_verbose
+@quiet_option
+@verbose_option
 @reported
 def bench_command(output: Path, quiet: bool, verbose: int, **options: Any) -> None:
     """Measure this machine: single passes, the network, file to file."""
-    _verbosity(quiet, verbose)
+    set_verbosity(quiet, verbose)
     from .benchmarks.run import run_bench
 
     log.info("wrote %s", run_bench(output, **options))
@@ -298,11 +256,15 @@ def bench_command(output: Path, quiet: bool, verbose: int, **options: Any) -> No
 @reported
 def convert_command(source: Path, target: Path, **options: Any) -> None:
     """Convert a torch checkpoint (the authors' or ours) to a model file."""
-    _verbosity(False, 0)
+    set_verbosity(False, 0)
     from .convert import convert_checkpoint
 
     model = convert_checkpoint(source, target, **options)
     log.info("wrote %s: %s, sha256 %s", target, model.variant.name, model.sha256)
+
+
+main.add_command(assess_command)
+main.add_command(evaluate_command)
 
 
 if __name__ == "__main__":

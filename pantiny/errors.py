@@ -118,6 +118,10 @@ class OutputExistsError(SceneFileError, FileExistsError):
     """The output exists and overwriting was not asked for."""
 
 
+class ManifestError(PanTinyError, ValueError):
+    """A manifest or a folder of products cannot be understood."""
+
+
 class DependencyError(PanTinyError, ImportError):
     """An optional dependency is not installed; the text names the extra."""
 

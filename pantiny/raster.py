@@ -115,8 +115,8 @@ class RasterPair:
         self.nodata = nodata
         self.bands = sum(d.count for d in ms)
         self.ms_dtype, self.pan_dtype = np.dtype(first.dtypes[0]), np.dtype(pan.dtypes[0])
-        self.ms_masked = nodata is not None or any(_has_mask(d) for d in ms)
-        self.pan_masked = nodata is not None or _has_mask(pan)
+        self.ms_masked = nodata is not None or any(has_mask(d) for d in ms)
+        self.pan_masked = nodata is not None or has_mask(pan)
 
     def place(self, pairing: Pairing) -> None:
         """Fix the output window; rows and columns count from its corner from here on."""
@@ -197,7 +197,7 @@ class RasterPair:
         if self.nodata is not None:
             values = read_window(dataset, name, window=window)
             return np.logical_not(equals_nodata(values, self.nodata).any(axis=0))
-        good: np.ndarray = (_read_masks(dataset, name, window) != 0).all(axis=0)
+        good: np.ndarray = (read_masks(dataset, name, window) != 0).all(axis=0)
         return good
 
 
@@ -210,7 +210,8 @@ def _containing(
     return np.clip(np.floor(corner), 0, ms_size - 1).astype(np.int64), covered
 
 
-def _has_mask(dataset: Any) -> bool:
+def has_mask(dataset: Any) -> bool:
+    """Whether anything (nodata value, mask band, alpha) can make a pixel invalid."""
     return any(flags != [rasterio.enums.MaskFlags.all_valid] for flags in dataset.mask_flag_enums)
 
 
@@ -222,7 +223,7 @@ def read_window(dataset: Any, name: str, window: Any) -> np.ndarray:
     return values
 
 
-def _read_masks(dataset: Any, name: str, window: Any) -> np.ndarray:
+def read_masks(dataset: Any, name: str, window: Any) -> np.ndarray:
     try:
         masks: np.ndarray = dataset.read_masks(window=window)
     except (RasterioError, OSError) as error:

@@ -12,6 +12,8 @@ from ..kernels.resample.resample_ref import gaussian_radius, gaussian_taps
 from ..sensors import UNKNOWN_GAIN, UNKNOWN_PAN_GAIN, Sensor, get_sensor
 from ..system import resolve_threads
 
+Phase = float | tuple[float, float] | None
+
 
 def ms_gains(sensor: str | Sensor | None, gains: Sequence[float] | None, bands: int) -> tuple:
     """MTF gain of each band at MS Nyquist: given, or the sensor's, or that of an unknown one.
@@ -70,9 +72,9 @@ class Degrade:
     ratio : int
     gains : sequence of float
         One per band.
-    phase : float, optional
-        PAN sample under MS sample 0: i lies at ``r * i + phase``; default the middle of the
-        pixels it covers, ``(r - 1) / 2``.
+    phase : float or (float, float), optional
+        PAN row and column under MS sample 0: i lies at ``r * i + phase``; default the middle of
+        the pixels it covers, ``(r - 1) / 2``.
 
     Notes
     -----
@@ -84,16 +86,20 @@ class Degrade:
         shape: tuple[int, int],
         ratio: int,
         gains: Sequence[float],
-        phase: float | None = None,
+        phase: Phase = None,
     ) -> None:
         self._rows, self._ratio = shape[0], ratio
         self._count, self._width = shape[0] // ratio, shape[1] // ratio
         radius = gaussian_radius(ratio, tuple(gains))
         # the weights of every sample are those of the first: the ratio is a whole number
-        offset = 0.0 if phase is None else ((ratio - 1) / 2 - check_phase(phase, ratio)) / ratio
-        taps = [gaussian_taps(0, 1, 1.0 / ratio, offset, g, radius) for g in gains]
-        self._weights = [np.ascontiguousarray(t.weight[0]) for t in taps]
-        self._start = int(taps[0].first[0])  # of the first sample, on the PAN grid
+        pair = phase if isinstance(phase, (tuple, list)) and len(phase) == 2 else (phase, phase)
+        taps = []  # of rows and of columns
+        for one in pair:
+            offset = 0.0 if one is None else ((ratio - 1) / 2 - check_phase(one, ratio)) / ratio
+            taps.append([gaussian_taps(0, 1, 1.0 / ratio, offset, g, radius) for g in gains])
+        self._weights = [[np.ascontiguousarray(t.weight[0]) for t in along] for along in zip(*taps)]
+        # of the first sample, on the PAN grid
+        self._start, self._left = (int(along[0].first[0]) for along in taps)
         self._widest = int(np.argmin(gains))
         self._threads = resolve_threads(None)
         self._held: np.ndarray | None = None
@@ -104,7 +110,7 @@ class Degrade:
     def _needs(self, row: int) -> tuple[int, int]:
         """First and one past the last PAN row of a coarse row."""
         first = self._start + row * self._ratio
-        last = first + len(self._weights[0])
+        last = first + len(self._weights[0][0])
         return min(max(0, first), self._rows - 1), max(1, min(last, self._rows))
 
     def update(
@@ -138,16 +144,16 @@ class Degrade:
         return made, valid
 
     def _apply(self, plane: np.ndarray, band: int, count: int) -> np.ndarray:
-        weights = self._weights[band]
+        rows, cols = self._weights[band]
         try:
             made = core().shrink_run(
                 plane=plane,
                 valid=None,
                 first_row=self._start + self._next * self._ratio - self._first,
-                first_col=self._start,
+                first_col=self._left,
                 step=self._ratio,
-                row_weights=weights,
-                col_weights=weights,
+                row_weights=rows,
+                col_weights=cols,
                 out_rows=count,
                 cols=self._width,
                 threads=self._threads,
@@ -162,7 +168,7 @@ def degrade(
     ratio: int,
     gains: Sequence[float],
     mask: np.ndarray | None = None,
-    phase: float | None = None,
+    phase: Phase = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """A whole image [K, H, W] on the MS grid, and what is valid there."""
     return Degrade(image.shape[-2:], ratio, gains, phase).update(image, mask)

@@ -15,7 +15,7 @@ import numpy as np
 from ..engine import core
 from ..errors import DataError, OptionError, ShapeError
 from ..sensors import Sensor
-from ._grids import Degrade, both, coarse_mask, ms_gains, pan_gain
+from ._grids import Degrade, Phase, both, coarse_mask, ms_gains, pan_gain
 from ._hypercomplex import q2n_of_blocks, q2n_pairs
 from ._inputs import as_values, positive
 from ._pixels import Angles, Edges, Moments
@@ -217,8 +217,8 @@ class FullResolution:
         Gives the MTF gains; 0.30 and 0.15 (PAN) for an unknown one.
     gains : sequence of float, optional
         MTF gain of each band, in place of the sensor's.
-    phase : float, optional
-        PAN pixel under the centre of MS pixel 0; default the middle, ``(r - 1) / 2``.
+    phase : float or (float, float), optional
+        PAN row and column under the centre of MS pixel 0; default the middle, ``(r - 1) / 2``.
     window : int
         Of D_lambda and D_s, in PAN pixels.
     block : int
@@ -237,7 +237,7 @@ class FullResolution:
         *,
         sensor: str | Sensor | None = None,
         gains: Sequence[float] | None = None,
-        phase: float | None = None,
+        phase: Phase = None,
         window: int = 32,
         block: int = 32,
     ) -> None:

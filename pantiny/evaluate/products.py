@@ -1,0 +1,174 @@
+"""Which files belong together: one product, a folder by its names, or a manifest."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import ManifestError, OptionError
+from .indices import FULL_RESOLUTION, WITH_TRUTH
+from .measure import assess_files, compare_files
+
+PARTS = ("fused", "truth", "ms", "pan")
+SUFFIXES = (".tif", ".tiff", ".vrt")
+
+
+@dataclass(frozen=True)
+class Product:
+    """One fused image and what it is measured against.
+
+    Attributes
+    ----------
+    name, fused : str
+    truth : str or None
+    ms, pan : str or None
+        Both or neither; ms may be a list of files.
+    sensor : str or None
+    """
+
+    name: str
+    fused: str
+    truth: str | None = None
+    ms: str | list[str] | None = None
+    pan: str | None = None
+    sensor: str | None = None
+
+    def check(self) -> Product:
+        """Itself.
+
+        Raises
+        ------
+        OptionError
+            If there is nothing to measure it against.
+        """
+        if (self.ms is None) != (self.pan is None):
+            raise OptionError(
+                f"{self.name}: has {'ms' if self.ms else 'pan'} alone; need both or neither; give "
+                "the other one too"
+            )
+        if self.truth is None and self.ms is None:
+            raise OptionError(
+                f"{self.name}: nothing to measure it against; need the truth, or MS and PAN, or "
+                "all; give --truth, or --ms and --pan"
+            )
+        return self
+
+
+def _from_row(row: Mapping[str, Any], where: str, folder: Path) -> Product:
+    known = [f.name for f in fields(Product)]
+    unknown = sorted(set(map(str, row)) - set(known))
+    if unknown:
+        raise ManifestError(
+            f"{where}: unknown column {', '.join(map(repr, unknown))}; need some of "
+            f"{', '.join(known)}; rename or remove it"
+        )
+    values = {k: str(v).strip() for k, v in row.items() if v is not None and str(v).strip()}
+    if "fused" not in values:
+        raise ManifestError(f"{where}: no fused image; need the column 'fused'; fill it in")
+    for part in PARTS:
+        if part in values:  # relative to the manifest
+            values[part] = os.path.join(folder, values[part])
+    values.setdefault("name", Path(values["fused"]).stem)
+    return Product(**values).check()
+
+
+def _from_manifest(path: Path) -> list[Product]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".json":
+            rows = json.loads(text)
+        else:
+            rows = list(csv.DictReader(text.splitlines(), restkey="more cells than columns"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+        raise ManifestError(
+            f"manifest: {path} cannot be read ({error}); need CSV with a header line, or JSON: a "
+            "list of objects"
+        ) from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ManifestError(f"manifest: {path} is not a list of objects; need one per product")
+    if not rows:
+        raise ManifestError(f"manifest: {path} names no product; need one row or more")
+    return [_from_row(row, f"{path.name}, row {i}", path.parent) for i, row in enumerate(rows, 1)]
+
+
+def _from_folder(folder: Path) -> list[Product]:
+    files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in SUFFIXES]
+    found = []
+    for file in files:
+        name, _, part = file.stem.rpartition("_")
+        if part != "fused" or not name:
+            continue
+        parts = {f.stem: str(f) for f in files}
+        others = {p: parts.get(f"{name}_{p}") for p in PARTS[1:]}
+        found.append(Product(name, str(file), **others).check())
+    if not found:
+        names = ", ".join(f.name for f in files[:5]) or "no GeoTIFF"
+        raise ManifestError(
+            f"folder: {folder} holds {names}; need NAME_fused.tif and beside it NAME_truth.tif, or "
+            "NAME_ms.tif and NAME_pan.tif; rename the files, or write a manifest"
+        )
+    return found
+
+
+def find_products(path: str | os.PathLike[str]) -> list[Product]:
+    """Products of a folder or of a manifest.
+
+    Parameters
+    ----------
+    path : path
+        A folder with ``NAME_fused.tif`` and beside it ``NAME_truth.tif``, or ``NAME_ms.tif`` and
+        ``NAME_pan.tif``, or all; or a manifest, CSV with a header or a JSON list of objects, with
+        some of the columns name, fused, truth, ms, pan, sensor. Its paths are relative to it.
+
+    Raises
+    ------
+    ManifestError, OptionError
+    """
+    where = Path(path)
+    return _from_folder(where) if where.is_dir() else _from_manifest(where)
+
+
+def measure_product(
+    product: Product,
+    *,
+    peak: float | None = None,
+    ratio: float = 4,
+    window: int = 32,
+    block: int = 32,
+    nodata: float | None = None,
+) -> dict[str, dict[str, float]]:
+    """Both families of indices, as far as the product has what they need.
+
+    Returns
+    -------
+    dict
+        ``with_truth`` and ``full_resolution``; see ``compare_files`` and ``assess_files``, also
+        for the parameters and the errors.
+    """
+    found = {}
+    if product.truth is not None:
+        found[WITH_TRUTH] = compare_files(
+            product.fused,
+            product.truth,
+            ratio=ratio,
+            peak=peak,
+            sensor=product.sensor,
+            nodata=nodata,
+            block=block,
+        )
+    if product.ms is not None and product.pan is not None:
+        found[FULL_RESOLUTION] = assess_files(
+            product.ms,
+            product.pan,
+            product.fused,
+            sensor=product.sensor,
+            window=window,
+            block=block,
+            nodata=nodata,
+        )
+    return found
