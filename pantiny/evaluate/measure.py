@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import rasterio
 from rasterio.windows import Window
 
 from ..errors import GeotransformError, OptionError, OverlapError, ShapeError
@@ -19,6 +20,7 @@ from ..scaling import peak_of
 from ..sensors import Sensor, get_sensor
 
 PIECE_BYTES = 16 << 20  # read at once, about
+CACHE_BYTES = 64 << 20  # that GDAL may hold
 GRID_TOLERANCE = 0.01  # pixels that two products of one grid may differ by
 DRIFT = 0.25  # PAN pixels that the ratio of the grids may be off a whole number, at the ends
 
@@ -54,10 +56,10 @@ class Image:
             return image, None
         if self._nodata is not None:
             hit = np.asarray(equals_nodata(image, self._nodata))
-            valid = np.logical_not(hit.any(axis=0))
+            valid: np.ndarray = np.logical_not(np.asarray(hit.any(axis=0)))
         else:
             masks = [read_masks(d, self.name, window) for d in self._datasets]
-            valid = np.array([(m != 0).all(axis=0) for m in masks]).all(axis=0)
+            valid = np.asarray(np.array([(m != 0).all(axis=0) for m in masks]).all(axis=0))
         return image, np.asarray(valid)
 
 
@@ -92,6 +94,7 @@ def _opened(paths: Any, name: str, nodata: float | None) -> Iterator[Image]:
     if not listed:
         raise OptionError(f"{name}: got no file; need at least one")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES))
         opened = [stack.enter_context(open_raster(p, name)) for p in listed]
         yield Image(opened, name, nodata)
 

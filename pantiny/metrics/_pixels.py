@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import DataError
-from ._rows import BLOCK_ROWS, RowFeed
+from ._rows import RowFeed
+
+ROWS = 16  # of a chunk: what numpy makes on the way is small, and stays in the cache
 
 Chunk = Sequence[np.ndarray | None]
 
@@ -20,12 +22,12 @@ def _values(image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
 
 
 class _Chunks:
-    """Rows in pieces; ``_add`` gets chunks of ``BLOCK_ROWS`` rows and ``overlap`` more."""
+    """Rows in pieces; ``_add`` gets chunks of ``ROWS`` rows and ``overlap`` more."""
 
     overlap = 0
 
     def __init__(self) -> None:
-        self._feed = RowFeed(BLOCK_ROWS, self.overlap)
+        self._feed = RowFeed(ROWS, self.overlap)
 
     def update(self, images: Sequence[np.ndarray], mask: np.ndarray | None = None) -> None:
         """Rows of every image [K, n, W] and of the mask [n, W] uint8, top to bottom."""
