@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +13,12 @@ from pantiny.engine import core
 
 from .index_images import WINDOW, Images, gate_images, make_images, q4_numpy
 from .inputs import PEAK
-from .subject import Subject
+from .subject import Warm
 
 Index = Callable[[Images], list[float]]
 
 
-class IndexSubject(Subject):
+class IndexSubject(Warm):
     """Base: ``index`` of a scene, on its images as they are."""
 
     def index(self, images: Images) -> list[float]:
@@ -58,8 +59,8 @@ class Ours(IndexSubject):
     def index(self, images: Images) -> list[float]:
         return OURS[self.job.options["index"]](images)
 
-    def facts(self) -> dict[str, str]:
-        return {"isa": core().isa()}
+    def facts(self) -> dict[str, Any]:
+        return {"isa": core().isa(), **super().facts()}
 
 
 class Numpy(IndexSubject):

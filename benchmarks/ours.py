@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,13 @@ from pantiny.errors import PanTinyError
 from pantiny.options import check_precision
 from pantiny.pair import ArraySink, ArraySource
 
-from .candidate import WHOLE, Unavailable
+from .candidate import Unavailable
 from .inputs import BITS, PEAK, SENSOR, Tile, gains
 from .macs import RATIO
-from .subject import Job, Subject
+from .subject import Job, Subject, Warm
 
 BUDGET = 1 << 36  # counted, not taken: features are kept in memory whatever the size
 LIMIT = float(np.finfo(np.float32).max)
-WAKE_S = 0.1  # of calls before one that is timed
 
 
 class PassSource(ArraySource):
@@ -123,12 +121,11 @@ class Passes(Network):
         }
 
 
-class Call(Subject):
+class Call(Warm):
     """``pantiny.fuse`` as a user calls it: uint16 in and out, every check on the way."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self.after_idle: list[float] = []
         self.options: dict[str, Any] = {"bits": BITS, "threads": job.threads}
         if "consistency" in job.options:
             self.options["consistency"] = int(job.options["consistency"])
@@ -151,18 +148,5 @@ class Call(Subject):
         for tile in self.tiles():
             self.calls.append(partial(self.fuse, tile))
 
-    def run(self, buffer: int) -> dict[str, float]:
-        """Seconds of a call that follows others; the first after idling is a fact of its own.
-
-        A thread that has slept is woken on the core that wakes it, and moved later than a small
-        image takes.
-        """
-        self.after_idle.append(super().run(buffer)[WHOLE])
-        until = time.perf_counter() + WAKE_S
-        while time.perf_counter() < until:
-            self.calls[buffer]()
-        return super().run(buffer)
-
     def facts(self) -> dict[str, Any]:
-        idle = {"after_idle_s": median(self.after_idle)} if self.after_idle else {}
-        return {"isa": core().isa(), **idle}
+        return {"isa": core().isa(), **super().facts()}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,9 @@ class Job:
     buffers: int
     folder: str
     options: dict[str, Any] = field(default_factory=dict)
+
+
+WAKE_S = 0.1  # of calls before one that follows others
 
 
 class Subject:
@@ -83,3 +87,25 @@ class Subject:
     def facts(self) -> dict[str, Any]:
         """What else there is to say."""
         return {}
+
+
+class Warm(Subject):
+    """A subject whose calls take milliseconds: the one that is timed follows others.
+
+    A thread that has slept is woken on the core that wakes it, and moved later than a small image
+    takes. The first call after idling is a fact of its own.
+    """
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.after_idle: list[float] = []
+
+    def run(self, buffer: int) -> dict[str, float]:
+        self.after_idle.append(super().run(buffer)[WHOLE])
+        until = time.perf_counter() + WAKE_S
+        while time.perf_counter() < until:
+            self.calls[buffer]()
+        return super().run(buffer)
+
+    def facts(self) -> dict[str, Any]:
+        return {"after_idle_s": median(self.after_idle)} if self.after_idle else {}

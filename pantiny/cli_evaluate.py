@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .cli_common import quiet_option, reported, set_verbosity, verbose_option
+from .errors import SceneWriteError
 from .evaluate.indices import FULL_RESOLUTION, INDICES, indices_of, misses
 
 GATE_FAILED = 3
@@ -31,6 +33,8 @@ _common = _options(
     click.option("--block", type=int, default=32, show_default=True, help="Of Q2n, in pixels."),
     click.option("--nodata", type=float, help="Marks missing pixels. Default: what the files say."),
     click.option("--json", "json_path", metavar="FILE", help="Write JSON too; - is stdout, alone."),
+    click.option("--html", "html_path", metavar="FILE",
+                 help="Write a page with pictures, error maps and a swipe comparison."),
     click.option("--overwrite", is_flag=True, help="Replace an existing FILE."),
 )  # fmt: skip
 
@@ -52,18 +56,57 @@ def _split(options: dict[str, Any]) -> dict[str, float]:
     return {k: v for k, v in found.items() if v is not None}
 
 
-def _write(text: str, table: str, json_path: str | None, overwrite: bool) -> None:
+def _file(path: str, text: str, overwrite: bool) -> None:
+    """Written beside its name, then renamed."""
     from .paths import check_target
 
+    target = check_target(path, [], overwrite)
+    part = target.with_name(f".{target.name[:60]}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise SceneWriteError(
+            f"out: {path} cannot be written ({error.strerror or error}); choose another folder"
+        ) from error
+
+
+def _check_files(
+    paths: Sequence[str | None], inputs: Sequence[str | None], overwrite: bool
+) -> None:
+    """Before anything is measured, which may take minutes."""
+    from .paths import check_target
+
+    for path in paths:
+        if path is not None and path != "-":
+            check_target(path, [i for i in inputs if i], overwrite)
+
+
+def _write(
+    products: Sequence[Any],
+    results: dict[str, Any],
+    options: dict[str, Any],
+    nodata: float | None,
+    json_path: str | None,
+    html_path: str | None,
+    overwrite: bool,
+) -> None:
+    from .evaluate.table import json_of, text_of
+
+    if html_path is not None:
+        from .evaluate.pictures import draw
+        from .evaluate.report import html_of
+
+        pictures = {p.name: draw(p, nodata) for p in products}
+        _file(html_path, html_of(results, pictures, options), overwrite)
+    text = json_of(results, options)
     if json_path == "-":
         click.echo(text)
         return
     if json_path is not None:
-        target = check_target(json_path, [], overwrite)
-        part = target.with_name(f".{target.name[:60]}.part")
-        part.write_text(text + "\n")
-        os.replace(part, target)
-    click.echo(table)
+        _file(json_path, text + "\n", overwrite)
+    click.echo(text_of(results))
 
 
 def _judge(results: dict[str, Any], limits: dict[str, float]) -> None:
@@ -90,6 +133,7 @@ def assess_command(
     quiet: bool,
     verbose: int,
     json_path: str | None,
+    html_path: str | None,
     overwrite: bool,
     sensor: str | None,
     **options: Any,
@@ -99,17 +143,17 @@ def assess_command(
     Exit code 3 where an index misses its limit.
     """
     set_verbosity(quiet, verbose)
-    from .evaluate.measure import assess_files
-    from .evaluate.table import json_of, text_of
+    from .evaluate.products import Product, measure_product
 
     if len(images) < 3:
         raise click.UsageError("need MS (one or more files), PAN and FUSED, in this order")
+    _check_files((json_path, html_path), images, overwrite)
     limits = _split(options)
     *ms, pan, fused = images
-    found = assess_files(ms, pan, fused, sensor=sensor, **options)
-    results = {Path(fused).stem: {FULL_RESOLUTION: found}}
-    text = json_of(results, {"sensor": sensor, **options})
-    _write(text, text_of(results), json_path, overwrite)
+    product = Product(Path(fused).stem, fused, None, list(ms), pan, sensor)
+    results = {product.name: measure_product(product, **options)}
+    said = {"sensor": sensor, **options}
+    _write([product], results, said, options["nodata"], json_path, html_path, overwrite)
     _judge(results, limits)
 
 
@@ -135,6 +179,7 @@ def evaluate_command(
     quiet: bool,
     verbose: int,
     json_path: str | None,
+    html_path: str | None,
     overwrite: bool,
     **options: Any,
 ) -> None:
@@ -146,8 +191,8 @@ def evaluate_command(
     """
     set_verbosity(quiet, verbose)
     from .evaluate.products import Product, find_products, measure_product
-    from .evaluate.table import json_of, text_of
 
+    _check_files((json_path, html_path), (what, truth, *ms, pan), overwrite)
     limits = _split(options)
     several = Path(what).is_dir() or Path(what).suffix.lower() in (".csv", ".json")
     if several and (truth or ms or pan):
@@ -157,10 +202,8 @@ def evaluate_command(
     else:
         stack: Any = list(ms) if ms else None
         products = [Product(Path(what).stem, what, truth, stack, pan).check()]
-    results = {}
-    for product in products:
-        known = Product(**{**vars(product), "sensor": product.sensor or sensor})
-        results[product.name] = measure_product(known, **options)
-    text = json_of(results, {"sensor": sensor, **options})
-    _write(text, text_of(results), json_path, overwrite)
+    products = [replace(p, sensor=p.sensor or sensor) for p in products]
+    results = {p.name: measure_product(p, **options) for p in products}
+    said = {"sensor": sensor, **options}
+    _write(products, results, said, options["nodata"], json_path, html_path, overwrite)
     _judge(results, limits)

@@ -23,15 +23,8 @@ from .grid import Pairing, check_extent, pair_grids
 from .options import Radiometry, check_backend, check_tile, declared_nodata, radiometry
 from .paths import check_creation, check_path, check_target
 from .progress import progress_to
-from .raster import (
-    RasterPair,
-    RasterSink,
-    block_row_bytes,
-    choose_block,
-    grid_of,
-    open_raster,
-    output_profile,
-)
+from .raster import RasterPair, grid_of, open_raster
+from .raster_out import RasterSink, block_row_bytes, choose_block, output_profile
 from .sensors import Sensor, get_sensor
 from .system import MIB, parse_bytes, resident_bytes, resolve_threads
 from .weights import Model

@@ -15,7 +15,7 @@ from scenes import ORIGIN, make_pair, textured, write_raster
 
 import pantiny
 from pantiny import errors as e
-from pantiny import raster
+from pantiny import raster_out
 from pantiny.degrade import degrade_files, degrade_pair
 from pantiny.grid import Grid, compose, pair_grids
 from pantiny.sensors import SENSORS
@@ -244,7 +244,7 @@ def test_a_failure_midway_leaves_nothing(
     if old:
         for low in ("low_ms.tif", "low_pan.tif"):
             (tmp_path / low).write_text("mine")
-    original, calls = getattr(raster.RasterSink, name), []
+    original, calls = getattr(raster_out.RasterSink, name), []
 
     def broken(self: Any, *args: Any) -> None:
         original(self, *args)
@@ -252,7 +252,7 @@ def test_a_failure_midway_leaves_nothing(
         if len(calls) == at:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(raster.RasterSink, name, broken)
+    monkeypatch.setattr(raster_out.RasterSink, name, broken)
     with nothing_changes(tmp_path), pytest.raises(KeyboardInterrupt):
         degrade(ms, pan, tmp_path, memory=12 * MIB)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import re
+import warnings
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +15,16 @@ import numpy as np
 import pytest
 import rasterio
 from commands import command
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from scenes import ORIGIN, textured, write_raster
 
 from pantiny import metrics as m
 from pantiny.errors import GeotransformError, ManifestError, OptionError, ShapeError
-from pantiny.evaluate import Product, assess_files, compare_files, find_products, measure
+from pantiny.evaluate import Product, assess_files, compare_files, find_products
+from pantiny.evaluate import images as pieces
+from pantiny.evaluate import pictures as drawn
 from pantiny.evaluate.indices import INDICES
 
 R = 4
@@ -79,7 +87,7 @@ def full(a: dict[str, np.ndarray], **options: Any) -> dict[str, float]:
 def test_files_give_the_bits_of_arrays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
-    monkeypatch.setattr(measure, "PIECE_BYTES", piece)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", piece)
     files = write(tmp_path)
     a = files.arrays
     assert assess_files(files.ms, files.pan, files.fused, sensor="WV2") == full(a)
@@ -202,6 +210,7 @@ def test_folders_and_manifests(tmp_path: Path) -> None:
         ("name,truth\na,b.tif\n", "row 1: no fused image"),
         ("fused,trooth\na.tif,b.tif\n", "unknown column 'trooth'"),
         ("fused,truth\na.tif,b.tif,c.tif\n", "unknown column"),
+        ("fused,truth\na.tif,b.tif\nx/a.tif,c.tif\n", "names a more than once"),
     ],
 )
 def test_manifests_that_cannot_be_understood(tmp_path: Path, text: str, said: str) -> None:
@@ -243,6 +252,86 @@ def test_other_bad_input(tmp_path: Path) -> None:
         dataset.nodata = 0
     nothing = command("evaluate", files.fused, "--truth", files.truth, "--peak", 2047)
     assert nothing.exit_code == 1 and "no pixel is left" in nothing.stderr
+
+
+class _Page(HTMLParser):
+    """Ids and sources of images, and whether every tag that must be closed is."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.sources: dict[str, str] = {}
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "img" and found.get("id"):
+            self.sources[str(found["id"])] = str(found["src"])
+        if tag in ("div", "section", "table", "figure", "select", "style", "script", "footer"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
+def pixels(png: bytes) -> np.ndarray:
+    """[K, H, W] of a PNG file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with MemoryFile(png) as memory, memory.open() as dataset:
+            return np.asarray(dataset.read())
+
+
+def decoded(source: str) -> np.ndarray:
+    """[K, H, W] of a picture in the page."""
+    head, _, data = source.partition(",")
+    assert head == "data:image/png;base64"
+    return pixels(base64.b64decode(data))
+
+
+def test_the_page_needs_nothing_else_and_shows_the_values(tmp_path: Path) -> None:
+    folder = tmp_path / "products"
+    folder.mkdir()
+    files = write(folder, "<b>&x")
+    page = tmp_path / "page.html"
+    words = ["evaluate", folder, "--sensor", "WV2", "--html", page]
+    assert command(*words).exit_code == 0
+    text = page.read_text()
+    assert not re.search(r"(src|href)=['\"]?(?!data:)[a-z/]|https?:|@import|url\(", text)
+    assert "<b>&x" not in text and "&lt;b&gt;&amp;x" in text
+    for key, value in full(files.arrays).items():
+        assert f">{INDICES[key].text(value)}</td>" in text
+    found = _Page(text)
+    assert not found.open
+    assert [k.partition("-")[2] for k in found.sources] == [
+        "ms", "fused", "pan", "truth", "error", "consistency"
+    ]  # fmt: skip
+    pictures = {k.partition("-")[2]: decoded(v) for k, v in found.sources.items()}
+    assert {p.shape[1:] for k, p in pictures.items() if k != "consistency"} == {(160, 136)}
+    assert pictures["consistency"].shape[1:] == (40, 34)
+    # the map is brightest where the error is
+    error = np.abs(files.arrays["fused"].astype(float) - files.arrays["truth"]).mean(axis=0)
+    shown = pictures["error"][0].astype(float)
+    assert np.corrcoef(shown.ravel(), error.ravel())[0, 1] > 0.9
+    assert command(*words).exit_code == 1  # it is there already
+
+
+def test_previews_are_small_and_nodata_is_clear(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(drawn, "SIDE", 50)
+    a = images()
+    a["fused"][:, :40, :24] = 0
+    fused = write_raster(tmp_path / "f.tif", a["fused"], transform=at(1.0), nodata=0)
+    truth = write_raster(tmp_path / "t.tif", a["truth"], transform=at(1.0))
+    ms = write_raster(tmp_path / "m.tif", a["ms"], transform=at(4.0))
+    pan = write_raster(tmp_path / "p.tif", a["pan"], transform=at(1.0))
+    product = Product("a", str(fused), str(truth), str(ms), str(pan))
+    made = {p.key: p for p in drawn.draw(product)}
+    (codes,) = pixels(made["error"].png)
+    assert codes.shape == (40, 34)
+    assert (codes[:10, :6] == 255).all() and (codes[11:, 7:] < 255).all()
+    (codes,) = pixels(made["consistency"].png)
+    assert codes[2, 2] == 255 and codes[30, 30] < 255
 
 
 def test_limits_know_their_direction() -> None:

@@ -104,9 +104,9 @@ POINTS = {
 }
 SCRIPT = """
 import os, signal, sys
-from pantiny import cli, raster
+from pantiny import cli, raster_out
 owner, name, when, at = sys.argv[1:5]
-owner = raster.os if owner == "os" else getattr(raster, owner)
+owner = raster_out.os if owner == "os" else getattr(raster_out, owner)
 original, calls = getattr(owner, name), []
 def deadly(*arguments):
     calls.append(1)

@@ -18,7 +18,7 @@ from rasterio.transform import Affine
 from scenes import make_pair
 
 import pantiny
-from pantiny import fusers, raster
+from pantiny import fusers, raster_out
 from pantiny.engine import Layout
 from pantiny.errors import (
     MemoryBudgetError,
@@ -246,7 +246,7 @@ def breaking(method: str, at: int, error: BaseException) -> Callable[[pytest.Mon
     """Make call number ``at`` of a method of the sink fail, after its work is done."""
 
     def apply(monkeypatch: pytest.MonkeyPatch) -> None:
-        original, calls = getattr(raster.RasterSink, method), []
+        original, calls = getattr(raster_out.RasterSink, method), []
 
         def broken(self: Any, *args: Any) -> None:
             original(self, *args)
@@ -254,7 +254,7 @@ def breaking(method: str, at: int, error: BaseException) -> Callable[[pytest.Mon
             if len(calls) == at:
                 raise error
 
-        monkeypatch.setattr(raster.RasterSink, method, broken)
+        monkeypatch.setattr(raster_out.RasterSink, method, broken)
 
     return apply
 
@@ -300,7 +300,7 @@ def test_a_failure_at_the_end_leaves_nothing(
     def fail(*_: Any) -> None:
         raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr(raster.os, function, fail)
+    monkeypatch.setattr(raster_out.os, function, fail)
     with pytest.raises(
         SceneWriteError, match=r"out\.tif cannot be completed \(.*input/output error"
     ):

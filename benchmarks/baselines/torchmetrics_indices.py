@@ -18,7 +18,7 @@ from torchmetrics.functional.image import (
 
 from ..index_images import Images, gate_images, make_images
 from ..inputs import PEAK
-from ..subject import Job, Subject
+from ..subject import Job, Warm
 
 
 class Tensors:
@@ -47,7 +47,7 @@ INDICES: dict[str, Callable[[Tensors], list[Any]]] = {
 }
 
 
-class TorchMetrics(Subject):
+class TorchMetrics(Warm):
     """Option ``index``: a key of ``INDICES``."""
 
     def __init__(self, job: Job) -> None:

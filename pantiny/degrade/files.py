@@ -22,14 +22,8 @@ from ..kernels.resample.resample_ref import cubic_antialias_taps, gaussian_radiu
 from ..options import declared_nodata, radiometry
 from ..paths import check_creation, check_path, check_target
 from ..progress import progress_to
-from ..raster import (
-    RasterPair,
-    block_row_bytes,
-    choose_block,
-    grid_of,
-    open_raster,
-    output_profile,
-)
+from ..raster import RasterPair, grid_of, open_raster
+from ..raster_out import block_row_bytes, choose_block, output_profile
 from ..scene import writing
 from ..sensors import Sensor, get_sensor
 from ..system import MIB, parse_bytes, resident_bytes, resolve_threads

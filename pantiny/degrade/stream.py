@@ -12,7 +12,8 @@ from rasterio.windows import Window
 
 from ..errors import MemoryBudgetError
 from ..filters import Degrader
-from ..raster import RasterPair, RasterSink, read_window
+from ..raster import RasterPair, read_window
+from ..raster_out import RasterSink
 from ..rounding import to_dn
 from ..survey import check_finite
 from ..system import format_bytes

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DtypeError, SceneWriteError, ShapeError
+from ..png import encode_png
 from .font import draw_text
 
 Limits = Sequence[tuple[float, float]]
@@ -77,23 +76,8 @@ def write_png(path: str | os.PathLike[str], rgb: np.ndarray) -> None:
         If the file cannot be written.
     """
     _check_rgb("write_png: rgb", rgb)
-    height, width, _ = rgb.shape
-    lines = np.ones((height, 1 + 3 * width), np.uint8)  # a leading 1 names the filter
-    pixels = rgb.reshape(height, 3 * width)
-    lines[:, 1:4] = pixels[:, :3]
-    lines[:, 4:] = pixels[:, 3:] - pixels[:, :-3]  # modulo 256, as PNG asks
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = (
-        chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines.tobytes())) + chunk(b"IEND", b"")
-    )
     try:
-        Path(path).write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+        Path(path).write_bytes(encode_png(rgb))
     except OSError as error:
         raise SceneWriteError(
             f"write_png: cannot write {os.fspath(path)!r} ({error.strerror or error}); need a "

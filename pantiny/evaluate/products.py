@@ -93,7 +93,15 @@ def _from_manifest(path: Path) -> list[Product]:
         raise ManifestError(f"manifest: {path} is not a list of objects; need one per product")
     if not rows:
         raise ManifestError(f"manifest: {path} names no product; need one row or more")
-    return [_from_row(row, f"{path.name}, row {i}", path.parent) for i, row in enumerate(rows, 1)]
+    found = [_from_row(row, f"{path.name}, row {i}", path.parent) for i, row in enumerate(rows, 1)]
+    names = [product.name for product in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ManifestError(
+            f"manifest: {path} names {', '.join(twice)} more than once; need a name per product; "
+            "fill in the column 'name'"
+        )
+    return found
 
 
 def _from_folder(folder: Path) -> list[Product]:

@@ -1,0 +1,171 @@
+"""Pictures of a product for the report: previews, error maps; memory as for the indices."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rasterio.enums import Resampling
+
+from ..bands import default_names
+from ..demo.pictures import Limits, quicklook, stretch_limits
+from ..metrics._grids import Degrade, ms_gains
+from ..png import encode_png
+from ..sensors import get_sensor
+from .images import Image, aligned, opened, pieces_of
+from .products import Product
+
+SIDE = 720  # of a preview, at most
+MAP_QUANTILE = 99.0  # shown as the brightest
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image of the report.
+
+    Attributes
+    ----------
+    key, title, note : str
+    png : bytes
+    """
+
+    key: str
+    title: str
+    note: str
+    png: bytes
+
+
+# Black over purple and orange to a light yellow: brightness rises all the way.
+_STOPS = np.array([(4, 4, 20), (80, 18, 110), (180, 54, 90), (245, 140, 40), (252, 250, 190)])
+PALETTE = np.stack(
+    [np.interp(np.linspace(0, 4, 255), range(5), _STOPS[:, c]) for c in range(3)], axis=1
+).round()
+
+
+def heat_png(values: np.ndarray, top: float) -> bytes:
+    """A map [H, W], 0 to ``top``; NaN is transparent."""
+    scaled = np.clip(np.nan_to_num(values) * (254 / max(top, 1e-30)), 0, 254)
+    codes = np.where(np.isfinite(values), scaled, 255).astype(np.uint8)
+    palette = np.vstack([PALETTE, [0, 0, 0]]).astype(np.uint8)
+    return encode_png(codes, palette, clear=255)
+
+
+def _size(height: int, width: int) -> tuple[int, int]:
+    step = max(1, math.ceil(max(height, width) / SIDE))
+    return math.ceil(height / step), math.ceil(width / step)
+
+
+def _bands_shown(bands: int) -> tuple[int, int, int]:
+    names = default_names(bands)
+    if names is None:
+        return (min(2, bands - 1), min(1, bands - 1), 0)
+    return tuple(names.index(c) for c in ("red", "green", "blue"))  # type: ignore[return-value]
+
+
+def _colour(image: np.ndarray, limits: Limits) -> bytes:
+    return encode_png(quicklook(image, _bands_shown(len(image)), limits))
+
+
+def _grey(image: np.ndarray) -> bytes:
+    plane = image[:1]
+    return encode_png(quicklook(plane, (0, 0, 0), stretch_limits(plane, (0, 0, 0))))
+
+
+def _map(key: str, title: str, values: np.ndarray, what: str) -> Picture:
+    finite = values[np.isfinite(values)]
+    top = float(np.percentile(finite, MAP_QUANTILE)) if len(finite) else 1.0
+    note = f"{what}; black is 0, the lightest {top:.3g} DN and more"
+    return Picture(key, title, note, heat_png(values, top))
+
+
+def draw(product: Product, nodata: float | None = None) -> list[Picture]:
+    """Previews of every image of a product, and maps of what differs.
+
+    Raises
+    ------
+    As ``compare_files`` and ``assess_files``.
+    """
+    made: list[Picture] = []
+    if product.ms is None:
+        with opened(product.fused, "fused", nodata) as fused:
+            shape = _size(fused.height, fused.width)
+            look = fused.shrunk(None, shape, Resampling.average)
+            limits = stretch_limits(look, _bands_shown(fused.bands))
+            made.append(Picture("fused", "fused", "", _colour(look, limits)))
+            made += _against_truth(product, fused, None, shape, limits, nodata)
+        return made
+    with (
+        opened(product.ms, "ms", nodata) as ms,
+        opened(product.pan, "pan", nodata) as pan,
+        opened(product.fused, "fused", nodata) as fused,
+    ):
+        cut = aligned(ms, pan, fused)
+        shape = _size(cut.height, cut.width)
+        look = fused.shrunk(cut.fused, shape, Resampling.average)
+        limits = stretch_limits(look, _bands_shown(fused.bands))
+        coarse = ms.shrunk(cut.ms, shape, Resampling.cubic)
+        made.append(Picture("ms", "MS", "upsampled", _colour(coarse, limits)))
+        made.append(Picture("fused", "fused", "", _colour(look, limits)))
+        made.append(
+            Picture("pan", "PAN", "", _grey(pan.shrunk(cut.pan, shape, Resampling.average)))
+        )
+        made += _against_truth(product, fused, cut.fused, shape, limits, nodata)
+        values = _against_ms(product, ms, fused, cut)
+        what = "mean over bands of |fused degraded to the MS grid - MS|"
+        made.append(_map("consistency", "disagreement with MS", values, what))
+    return made
+
+
+def _against_truth(
+    product: Product,
+    fused: Image,
+    window: Any,
+    shape: tuple[int, int],
+    limits: Limits,
+    nodata: float | None,
+) -> list[Picture]:
+    if product.truth is None:
+        return []
+    with opened(product.truth, "truth", nodata) as truth:
+        look = truth.shrunk(window, shape, Resampling.average)
+        # single pixels: a mean of pixels would hide errors that cancel
+        f, t = (image.shrunk(window, shape, Resampling.nearest) for image in (fused, truth))
+        error = np.abs(f.astype(np.float64) - t).mean(axis=0)
+        valid = fused.valid_shrunk(window, shape) & truth.valid_shrunk(window, shape)
+        what = "mean over bands of |fused - truth|, single pixels where the picture is smaller"
+        return [
+            Picture("truth", "truth", "", _colour(look, limits)),
+            _map("error", "error", np.where(valid, error, np.nan), what),
+        ]
+
+
+def _against_ms(product: Product, ms: Image, fused: Image, cut: Any) -> np.ndarray:
+    """Means over cells of MS pixels, at most ``SIDE`` along each side."""
+    step = max(1, math.ceil(max(cut.ms_height, cut.ms_width) / SIDE))
+    rows, cols = math.ceil(cut.ms_height / step), math.ceil(cut.ms_width / step)
+    total, count = np.zeros((rows, cols)), np.zeros((rows, cols))
+    gains = ms_gains(get_sensor(product.sensor, fused.bands), None, fused.bands)
+    degrade = Degrade((cut.height, cut.width), cut.ratio, gains, cut.phase)
+    done = 0
+    across = np.arange(cut.ms_width) // step
+    masked = fused.masked
+    for first, n in pieces_of(cut.height, fused.bands * cut.width * 8):
+        image, valid = fused.read(cut.rows_of_fused(first, n))
+        mask = None if not masked or valid is None else valid.astype(np.uint8)
+        low, reached = degrade.update(image, mask)
+        if not low.shape[1]:
+            continue
+        coarse, ms_valid = ms.read(cut.rows_of_ms(done, low.shape[1]))
+        gap = np.abs(low - coarse).mean(axis=0)
+        keep = np.ones(gap.shape, bool) if reached is None else reached != 0
+        if ms_valid is not None:
+            keep &= ms_valid
+        down = (done + np.arange(low.shape[1])) // step
+        cells = down[:, None] * cols + across
+        total += np.bincount(cells[keep], gap[keep], rows * cols).reshape(rows, cols)
+        count += np.bincount(cells[keep], minlength=rows * cols).reshape(rows, cols)
+        done += low.shape[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(count > 0, total / count, np.nan)
