@@ -240,6 +240,9 @@ def test_other_bad_input(tmp_path: Path) -> None:
         assess_files(files.ms, files.pan, away)
     with pytest.raises(GeotransformError, match="apart"):
         compare_files(away, files.truth, peak=PEAK)
+    coarse = write_raster(tmp_path / "coarse.tif", files.arrays["fused"], transform=at(1.01))
+    with pytest.raises(GeotransformError, match="apart"):  # one corner, other pixels
+        compare_files(coarse, files.truth, peak=PEAK)
     with pytest.raises(OptionError, match="nothing to measure"):
         Product("a", str(files.fused)).check()
     (tmp_path / "empty").mkdir()

@@ -91,14 +91,16 @@ def same_grid(first: Any, second: Any, name: str, other: str) -> None:
         )
     if first.crs != second.crs:
         raise GeotransformError(f"{name}, {other}: CRS {first.crs} and {second.crs}; need one")
-    bare = first.transform.is_identity and second.transform.is_identity
-    corner = compose(first.transform, (0.0, 0.0))
-    shift = None if bare else compose(~second.transform, corner)
-    if shift is not None and max(map(abs, shift)) > GRID_TOLERANCE:
-        raise GeotransformError(
-            f"{name}, {other}: lie {shift[0]:.2f} columns and {shift[1]:.2f} rows apart; need one "
-            "grid; warp one to the other with gdalwarp -te -tr"
-        )
+    if first.transform.is_identity and second.transform.is_identity:
+        return
+    for corner in ((0.0, 0.0), (float(first.width), float(first.height))):
+        found = compose(~second.transform, compose(first.transform, corner))
+        right, down = (a - b for a, b in zip(found, corner))
+        if max(abs(right), abs(down)) > GRID_TOLERANCE:
+            raise GeotransformError(
+                f"{name}, {other}: a corner lies {right:.2f} columns and {down:.2f} rows apart; "
+                "need one grid; warp one to the other with gdalwarp -te -tr"
+            )
 
 
 @contextlib.contextmanager
@@ -110,8 +112,8 @@ def opened(paths: Any, name: str, nodata: float | None) -> Iterator[Image]:
         raise OptionError(f"{name}: got no file; need at least one")
     with contextlib.ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES))
-        opened = [stack.enter_context(open_raster(p, name)) for p in listed]
-        yield Image(opened, name, nodata)
+        datasets = [stack.enter_context(open_raster(p, name)) for p in listed]
+        yield Image(datasets, name, nodata)
 
 
 def pieces_of(rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:
@@ -122,6 +124,7 @@ def pieces_of(rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:
 
 
 def both_valid(first: np.ndarray | None, second: np.ndarray | None, like: np.ndarray) -> np.ndarray:
+    """[n, W] bool, valid in both; None is valid everywhere; ``like`` [K, n, W] gives the shape."""
     valid = np.ones(like.shape[1:], bool)
     for mask in (first, second):
         if mask is not None:
@@ -226,8 +229,6 @@ def _offset(pan: Image, fused: Image) -> tuple[int, int]:
 
     where = on_pan(0.0, 0.0)
     col, row = (round(v) for v in where)
-    same = pan.grid.crs == fused.grid.crs and max(abs(where[0] - col), abs(where[1] - row)) < 0.01
-    size = on_pan(float(fused.width), float(fused.height))
     size = on_pan(float(fused.width), float(fused.height))
     same = (
         pan.grid.crs == fused.grid.crs
