@@ -64,6 +64,8 @@ const char* ptn_status_text(ptn_status status) {
       return "an architecture this core cannot run";
     case PTN_ERR_ISA:
       return "the instruction set asked for cannot run here";
+    case PTN_ERR_CUDA:
+      return "a CUDA call failed";
   }
   return "unknown status";
 }

@@ -35,7 +35,8 @@ typedef enum ptn_status {
   PTN_ERR_ORDER = 4,       /* passes or bands out of order */
   PTN_ERR_ROWS = 5,        /* the input does not hold the rows asked for */
   PTN_ERR_UNSUPPORTED = 6, /* an architecture this core cannot run */
-  PTN_ERR_ISA = 7          /* the instruction set asked for cannot run here */
+  PTN_ERR_ISA = 7,         /* the instruction set asked for cannot run here */
+  PTN_ERR_CUDA = 8         /* a CUDA call failed; see ptn_cuda_error() of pantiny_cuda.h */
 } ptn_status;
 
 /* PTN_F64: planes of quality indices only. */

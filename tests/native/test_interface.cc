@@ -21,7 +21,7 @@ void test_basics() {
   g_context = "basics";
   CHECK_EQ(ptn_abi_version(), PTN_ABI_VERSION);
   std::vector<std::string> texts;
-  for (int status = PTN_OK; status <= PTN_ERR_ISA; ++status) {
+  for (int status = PTN_OK; status <= PTN_ERR_CUDA; ++status) {
     texts.push_back(ptn_status_text(static_cast<ptn_status>(status)));
     CHECK(!texts.back().empty());
     for (size_t i = 0; i + 1 < texts.size(); ++i) CHECK(texts[i] != texts.back());
