@@ -1,0 +1,97 @@
+"""Builds CUDA sources for the emulator (the host compiler) or, with a GPU, by nvcc."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMON = ("csrc/cuda/emulator.cc", "csrc/cuda/memory.cc")
+_HEADERS = ("csrc", "kernels", "tests/cuda")
+WITH_GPU = os.environ.get("PANTINY_TEST_GPU") == "1"
+Fault = tuple[str, str, str]  # file, text, what replaces its first occurrence
+
+
+def cache() -> Path:
+    """Where built libraries are kept."""
+    at = ROOT / "build" / "emulated"
+    at.mkdir(parents=True, exist_ok=True)
+    return at
+
+
+def _digest(parts: Sequence[bytes]) -> str:
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part + b"\0")
+    return total.hexdigest()[:20]
+
+
+def _headers(root: Path) -> bytes:
+    found = sorted(p for d in _HEADERS for p in (root / d).rglob("*.h"))
+    return b"\0".join(p.read_bytes() for p in found)
+
+
+def _compile(root: Path, source: str, out: Path) -> None:
+    include = ["-I", str(root), "-I", str(root / "csrc")]
+    if WITH_GPU:
+        command = ["nvcc", "-x", "cu", "-std=c++17", "-O3", "-arch=native", "-lineinfo"]
+        command += ["-Xcompiler", "-fPIC", *include, "-c", str(root / source), "-o", str(out)]
+    else:
+        command = ["g++", "-x", "c++", "-std=c++17", "-O1", "-g0", "-fPIC", "-Wall", "-Wextra"]
+        # half precision in hardware where there is some: conversions dominate otherwise
+        command += ["-march=native", "-ffp-contract=off", "-Werror", "-Wno-unknown-pragmas"]
+        command += [*include, "-c", str(root / source), "-o", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+
+
+def library(sources: Sequence[str], faults: Sequence[Fault] = ()) -> ctypes.CDLL:
+    """A library of the sources (relative to the checkout), built once per content.
+
+    Parameters
+    ----------
+    sources : sequence of str
+    faults : sequence of (file, text, replacement)
+        Seeded into a copy of the tree before it is built; the text must occur.
+    """
+    common = ("csrc/cuda/memory.cc",) if WITH_GPU else COMMON
+    every = [*common, *sources]
+    root, scratch = ROOT, None
+    if faults:
+        scratch = tempfile.TemporaryDirectory()
+        root = Path(scratch.name)
+        for folder in _HEADERS:
+            shutil.copytree(ROOT / folder, root / folder, symlinks=True)
+        for file, text, replacement in faults:
+            content = (root / file).read_text()
+            if text not in content:
+                raise ValueError(f"{file}: {text!r} does not occur: the fault cannot be seeded")
+            (root / file).write_text(content.replace(text, replacement, 1))
+    headers = _headers(root)
+    kind = b"gpu" if WITH_GPU else b"emulated"
+    objects = []
+    for source in every:
+        name = _digest([kind, source.encode(), (root / source).read_bytes(), headers])
+        target = cache() / f"{name}.o"
+        if not target.exists():
+            partial = target.with_suffix(f".{os.getpid()}.o")
+            _compile(root, source, partial)
+            partial.rename(target)
+        objects.append(target)
+    name = _digest([kind, *(o.name.encode() for o in objects)])
+    target = cache() / f"{name}.so"
+    if not target.exists():
+        partial = target.with_suffix(f".{os.getpid()}.so")
+        linker = ["nvcc", "-shared"] if WITH_GPU else ["g++", "-shared"]
+        subprocess.run([*linker, "-o", str(partial), *map(str, objects)], check=True)
+        partial.rename(target)
+    if scratch:
+        scratch.cleanup()
+    return ctypes.CDLL(str(target))
