@@ -15,7 +15,8 @@ demo: $(BIN)/python
 	$(BIN)/pantiny demo $(DEMO) --overwrite
 
 test: $(BIN)/python
-	$(BIN)/pip install -q -c constraints.txt -e '.[train,dev]'
+	PANTINY_CMAKE_ARGS="$$PANTINY_CMAKE_ARGS -DPANTINY_EMULATED=ON" \
+	  $(BIN)/pip install -q -c constraints.txt -e '.[train,dev]'
 	$(BIN)/pytest
 
 lint:
@@ -39,4 +40,4 @@ bench: $(BIN)/python
 	  --markdown docs/benchmarks.md --plot docs/roofline.svg
 
 clean:
-	rm -rf build dist *.egg-info $(VENV) pantiny/_core*.so
+	rm -rf build dist *.egg-info $(VENV) pantiny/_c*.so

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,10 +35,14 @@ class CMakeBuild(build_ext):
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             f"-DCMAKE_LIBRARY_OUTPUT_DIRECTORY={target}",
             "-DCMAKE_BUILD_TYPE=Release",
+            f"-DPANTINY_CUDA={os.environ.get('PANTINY_CUDA', 'AUTO')}",
             *os.environ.get("PANTINY_CMAKE_ARGS", "").split(),
         ]
         subprocess.run(configure, check=True)
-        subprocess.run(["cmake", "--build", str(work), "--target", "_core"], check=True)
+        subprocess.run(["cmake", "--build", str(work)], check=True)
+        if self.editable_mode or self.inplace:  # copies only what is declared above
+            for built in target.glob("_cuda*"):
+                shutil.copy(built, ROOT / "pantiny" / built.name)
 
 
 class BuildPy(build_py):

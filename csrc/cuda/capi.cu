@@ -4,6 +4,7 @@
 
 #include "csrc/cuda/memory.h"
 #include "csrc/cuda/plan.h"
+#include "kernels/masks/masks_cuda.h"
 #include "kernels/scale/scale_cuda.h"
 
 using namespace pantiny::cuda;
@@ -16,6 +17,26 @@ bool bands_ok(const int32_t* bands, int count, int32_t least) {
   for (int k = 0; k < count; ++k)
     if (bands[k] < least) return false;
   return true;
+}
+
+bool images_ok(int32_t images, int32_t bands, int64_t ms_height, int64_t ms_width) {
+  return images >= 1 && bands >= 1 && static_cast<int64_t>(images) * bands <= 65535 &&
+         ms_height >= 1 && ms_height <= 65535 && ms_width >= 1 && ms_width <= (1 << 24);
+}
+
+Samples samples_of(const ptn_cuda_samples& s) {
+  return {s.device_data, s.dtype, s.image_stride, s.band_stride, s.row_stride, s.col_stride};
+}
+
+Scene scene_of(int32_t images, int32_t bands, int64_t ms_height, int64_t ms_width,
+               const ptn_cuda_samples& ms) {
+  Scene s{};
+  s.images = images;
+  s.bands = bands;
+  s.ms_height = static_cast<int>(ms_height);
+  s.ms_width = static_cast<int>(ms_width);
+  s.ms = samples_of(ms);
+  return s;
 }
 
 }  // namespace
@@ -45,7 +66,10 @@ ptn_status ptn_cuda_device(int32_t device, char name[256], int32_t* capability,
   return PTN_OK;
 }
 
-ptn_status ptn_cuda_use(int32_t device) { return check(cudaSetDevice(device), "device"); }
+ptn_status ptn_cuda_use(int32_t device, int32_t* before) {
+  if (before) PTN_TRY(check(cudaGetDevice(before), "device"));
+  return check(cudaSetDevice(device), "device");
+}
 
 #else
 
@@ -60,7 +84,10 @@ ptn_status ptn_cuda_device(int32_t, char name[256], int32_t* capability, int32_t
   return PTN_OK;
 }
 
-ptn_status ptn_cuda_use(int32_t device) { return device == 0 ? PTN_OK : fail("device", "only 0"); }
+ptn_status ptn_cuda_use(int32_t device, int32_t* before) {
+  if (before) *before = 0;
+  return device == 0 ? PTN_OK : fail("device", "only 0");
+}
 
 #endif
 
@@ -152,6 +179,29 @@ ptn_status ptn_cuda_plan_run(ptn_cuda_plan* plan, const ptn_cuda_input* in,
   return plan_run(*plan, *in, *out, stream);
 }
 
+ptn_status ptn_cuda_masks_run(const ptn_cuda_masks* m, void* stream) {
+  if (!m || !m->ms.device_data || !m->pan.device_data || !m->device_ms_valid || !m->device_valid ||
+      !m->device_found || !images_ok(m->images, m->bands, m->ms_height, m->ms_width) ||
+      m->ratio < 1 || m->ratio > 64 || !dtype_ok(m->ms.dtype) || !dtype_ok(m->pan.dtype))
+    return PTN_ERR_ARGUMENT;
+  Masks masks{};
+  Scene& s = masks.scene;
+  s = scene_of(m->images, m->bands, m->ms_height, m->ms_width, m->ms);
+  s.height = s.ms_height * m->ratio;
+  s.width = s.ms_width * m->ratio;
+  s.pan = samples_of(m->pan);
+  s.valid = {m->valid.device_data, m->valid.image_stride, m->valid.row_stride};
+  s.ms_valid = {m->ms_valid.device_data, m->ms_valid.image_stride, m->ms_valid.row_stride};
+  masks.ratio = m->ratio;
+  masks.has_nodata = m->has_nodata;
+  masks.nodata = m->nodata;
+  masks.ms_valid = m->device_ms_valid;
+  masks.valid = m->device_valid;
+  masks.found = m->device_found;
+  PTN_TRY(fill_zero(masks.found, static_cast<size_t>(m->images) * 3 * sizeof(uint32_t), stream));
+  return masks_cuda(masks, stream);
+}
+
 size_t ptn_cuda_scale_bytes(int32_t images) {
   return images > 0 ? scale_scratch_bytes(images) : 0;
 }
@@ -159,25 +209,18 @@ size_t ptn_cuda_scale_bytes(int32_t images) {
 ptn_status ptn_cuda_scale(int32_t images, int32_t bands, const int32_t* ms_bands,
                           int64_t ms_height, int64_t ms_width, const ptn_cuda_samples* ms,
                           const ptn_cuda_mask* ms_valid, void* scratch, double* dn_per_unit,
-                          uint64_t* found, void* stream) {
-  if (!ms_bands || !ms || !ms->device_data || !scratch || !dn_per_unit || images < 1 ||
-      bands < 1 || bands > PTN_MAX_BANDS || images * static_cast<int64_t>(bands) > 65535 ||
-      ms_height < 1 || ms_height > 65535 || ms_width < 1 || ms_width > (1 << 30) ||
+                          void* stream) {
+  if (!ms_bands || !ms || !ms->device_data || !scratch || !dn_per_unit ||
+      bands > PTN_MAX_BANDS || !images_ok(images, bands, ms_height, ms_width) ||
       !dtype_ok(ms->dtype) || !bands_ok(ms_bands, bands, 0))
     return PTN_ERR_ARGUMENT;
   Scale scale{};
   Scene& s = scale.scene;
-  s.images = images;
-  s.bands = bands;
-  s.ms_height = static_cast<int>(ms_height);
-  s.ms_width = static_cast<int>(ms_width);
-  s.ms = {ms->device_data, ms->dtype,      ms->image_stride,
-          ms->band_stride, ms->row_stride, ms->col_stride};
+  s = scene_of(images, bands, ms_height, ms_width, *ms);
   for (int k = 0; k < bands; ++k) s.ms_bands[k] = ms_bands[k];
   if (ms_valid) s.ms_valid = {ms_valid->device_data, ms_valid->image_stride, ms_valid->row_stride};
   scale.scratch = scratch;
   scale.dn_per_unit = dn_per_unit;
-  scale.found = found;
   return scale_cuda(scale, stream);
 }
 

@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -191,15 +193,35 @@ class Plan {
 };
 
 void scale(const Samples& ms, std::array<int64_t, 3> shape, const std::vector<int32_t>& bands,
-           const Mask& ms_valid, uintptr_t scratch, uintptr_t dn_per_unit, uintptr_t found,
-           uintptr_t stream) {
+           const Mask& ms_valid, uintptr_t scratch, uintptr_t dn_per_unit, uintptr_t stream) {
   const ptn_cuda_samples samples = samples_of(ms);
   const ptn_cuda_mask mask = mask_of(ms_valid);
   py::gil_scoped_release release;
   check(ptn_cuda_scale(static_cast<int32_t>(shape[0]), static_cast<int32_t>(bands.size()),
                        bands.data(), shape[1], shape[2], &samples, &mask, pointer(scratch),
-                       static_cast<double*>(pointer(dn_per_unit)),
-                       static_cast<uint64_t*>(pointer(found)), pointer(stream)));
+                       static_cast<double*>(pointer(dn_per_unit)), pointer(stream)));
+}
+
+void masks(const Samples& ms, const Samples& pan, std::array<int64_t, 4> shape, int ratio,
+           const Mask& ms_valid, const Mask& valid, std::optional<double> nodata,
+           uintptr_t ms_valid_out, uintptr_t valid_out, uintptr_t found, uintptr_t stream) {
+  ptn_cuda_masks m{};
+  m.images = static_cast<int32_t>(shape[0]);
+  m.bands = static_cast<int32_t>(shape[1]);
+  m.ms_height = shape[2];
+  m.ms_width = shape[3];
+  m.ratio = ratio;
+  m.ms = samples_of(ms);
+  m.pan = samples_of(pan);
+  m.ms_valid = mask_of(ms_valid);
+  m.valid = mask_of(valid);
+  m.has_nodata = nodata.has_value();
+  m.nodata = nodata.value_or(0);
+  m.device_ms_valid = static_cast<uint8_t*>(pointer(ms_valid_out));
+  m.device_valid = static_cast<uint8_t*>(pointer(valid_out));
+  m.device_found = static_cast<uint32_t*>(pointer(found));
+  py::gil_scoped_release release;
+  check(ptn_cuda_masks_run(&m, pointer(stream)));
 }
 
 }  // namespace
@@ -226,7 +248,11 @@ PYBIND11_MODULE(PTN_CUDA_MODULE, m) {
     return out;
   });
   m.def("error", [] { return std::string(ptn_cuda_error()); });
-  m.def("use", [](int device) { check(ptn_cuda_use(device)); });
+  m.def("use", [](int device) {
+    int32_t before = 0;
+    check(ptn_cuda_use(device, &before));
+    return before;
+  });
   m.def("wait", [](uintptr_t stream) {
     py::gil_scoped_release release;
     check(ptn_cuda_wait(pointer(stream)));
@@ -238,8 +264,11 @@ PYBIND11_MODULE(PTN_CUDA_MODULE, m) {
   });
   m.def("scale_bytes", &ptn_cuda_scale_bytes);
   m.def("scale", &scale, py::kw_only(), py::arg("ms"), py::arg("shape"), py::arg("bands"),
-        py::arg("ms_valid"), py::arg("scratch"), py::arg("dn_per_unit"), py::arg("found"),
+        py::arg("ms_valid"), py::arg("scratch"), py::arg("dn_per_unit"),
         py::arg("stream"));
+  m.def("masks", &masks, py::kw_only(), py::arg("ms"), py::arg("pan"), py::arg("shape"),
+        py::arg("ratio"), py::arg("ms_valid"), py::arg("valid"), py::arg("nodata"),
+        py::arg("ms_valid_out"), py::arg("valid_out"), py::arg("found"), py::arg("stream"));
   py::class_<ptn_cuda_scene>(m, "Scene")
       .def(py::init(&scene_of), py::kw_only(), py::arg("images"), py::arg("shape"),
            py::arg("ms_shape"), py::arg("scale"), py::arg("offset"), py::arg("consistency"),

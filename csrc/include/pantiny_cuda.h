@@ -72,7 +72,8 @@ int32_t ptn_cuda_devices(void);
 /* Name, compute capability (90 for 9.0), multiprocessors, bytes of memory. */
 ptn_status ptn_cuda_device(int32_t device, char name[256], int32_t* capability,
                            int32_t* multiprocessors, int64_t* memory);
-ptn_status ptn_cuda_use(int32_t device);
+/* Makes a device the current one; the one before is stored unless `before` is null. */
+ptn_status ptn_cuda_use(int32_t device, int32_t* before);
 
 /* Memory and copies, for callers without a CUDA library of their own. */
 ptn_status ptn_cuda_allocate(size_t bytes, void** device_memory);
@@ -98,14 +99,30 @@ void ptn_cuda_plan_destroy(ptn_cuda_plan* plan);
 ptn_status ptn_cuda_plan_run(ptn_cuda_plan* plan, const ptn_cuda_input* input,
                              const ptn_cuda_output* output, void* stream);
 
+/* Which pixels exist, from nodata and masks of the caller (pointers may be null): an MS pixel none
+ * of whose bands is nodata; a PAN pixel that is not and lies on an MS pixel that exists.
+ * device_ms_valid [images][ms_height][ms_width], device_valid [images][height][width].
+ * device_found [images][3]: PAN pixels that exist; values among the MS samples that exist that
+ * are not finite; the same of PAN. */
+typedef struct ptn_cuda_masks {
+  int32_t images, bands, ratio;
+  int64_t ms_height, ms_width; /* PAN is ratio times as large */
+  ptn_cuda_samples ms, pan;
+  ptn_cuda_mask ms_valid, valid;
+  int32_t has_nodata;
+  double nodata;
+  uint8_t *device_ms_valid, *device_valid;
+  uint32_t* device_found;
+} ptn_cuda_masks;
+ptn_status ptn_cuda_masks_run(const ptn_cuda_masks* masks, void* stream);
+
 /* dn_per_unit of the scene contract: twice the 99th percentile of the MS samples that exist (1
- * where it is not positive), an order statistic, exact. Scratch: ptn_cuda_scale_bytes().
- * device_found[2] (may be null): samples that exist, and those of them that are not finite. */
+ * where it is not positive), an order statistic, exact. Scratch: ptn_cuda_scale_bytes(). */
 size_t ptn_cuda_scale_bytes(int32_t images);
 ptn_status ptn_cuda_scale(int32_t images, int32_t bands, const int32_t* ms_bands,
                           int64_t ms_height, int64_t ms_width, const ptn_cuda_samples* ms,
                           const ptn_cuda_mask* ms_valid, void* device_scratch,
-                          double* device_dn_per_unit, uint64_t* device_found, void* stream);
+                          double* device_dn_per_unit, void* stream);
 
 #ifdef __cplusplus
 }

@@ -18,7 +18,6 @@ constexpr double kQuantile = 0.99, kFactor = 2.0;
 struct State {
   uint64_t rank;  // of the value, from 1; within the bin after the first sweep
   uint32_t bin;
-  uint32_t not_finite;
   uint64_t count;
 };
 
@@ -58,12 +57,10 @@ struct Count {
       if (j >= s.ms_width || !ms_exists(s, image, block().y, j)) continue;
       const float v = ms_at(s, image, band, block().y, j);
       const uint32_t key = key_of(v, s.ms.dtype);
-      if (kLower) {
-        if (key >> 16 == to.state.bin) add_count(&to.lower[key & 0xffffu], 1);
-        continue;
-      }
-      add_count(&to.upper[key >> 16], 1);
-      if (!(v - v == 0)) add_count(&to.state.not_finite, 1);
+      if (!kLower)
+        add_count(&to.upper[key >> 16], 1);
+      else if (key >> 16 == to.state.bin)
+        add_count(&to.lower[key & 0xffffu], 1);
     }
   }
 };
@@ -104,10 +101,6 @@ struct Find {
                                 : static_cast<uint32_t>(bin) << 16;
     const double value = s.state.count ? value_of(key, a.scene.ms.dtype) : 0;
     a.dn_per_unit[block().x] = value > 0 ? kFactor * value : 1;
-    if (a.found) {
-      a.found[2 * block().x] = s.state.count;
-      a.found[2 * block().x + 1] = s.state.not_finite;
-    }
   }
 };
 

@@ -11,7 +11,6 @@ struct Scale {
   Scene scene;          // images, bands, MS and its mask
   void* scratch;        // scale_scratch_bytes(images)
   double* dn_per_unit;  // [images]
-  uint64_t* found;      // [images][2], may be null: samples that exist, not finite ones
 };
 
 size_t scale_scratch_bytes(int images);
