@@ -239,9 +239,11 @@ def evaluate_command(
     set_verbosity(quiet, verbose)
     from .evaluate.products import Product, find_products
     from .evaluate.run import check_exists
+    from .sensors import get_sensor
 
     check_exists(what)
     _check_files((json_path, html_path), (what, truth, *ms, pan), overwrite)
+    get_sensor(sensor)  # unknown ones are refused for all products at once
     several = Path(what).is_dir() or Path(what).suffix.lower() in (".csv", ".json")
     if several and (truth or ms or pan):
         raise click.UsageError("--truth, --ms and --pan go with one product, not with several")

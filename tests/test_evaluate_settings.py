@@ -22,7 +22,7 @@ from pantiny.errors import (
     RatioError,
     ShapeError,
 )
-from pantiny.evaluate import Product, assess_files, compare_files, measure_product
+from pantiny.evaluate import Product, assess_files, compare_files, find_products, measure_product
 from pantiny.evaluate import variants as whole
 
 
@@ -265,6 +265,11 @@ def test_a_bad_product_does_not_stop_the_others(tmp_path: Path) -> None:
     assert states["good"]["full_resolution"] == full(good.arrays)
     assert str(bad.fused) in states["bad"]["error"] and "with_truth" not in states["bad"]
     assert found["summary"]["failed"] == ["bad", "lone"] and found["summary"]["measured"] == 1
+    for option, value in (("--sensor", "WV9"), ("--peak", -1), ("--ratio", 0)):  # wrong for all
+        ran = command("evaluate", folder, option, value)
+        assert ran.exit_code == 2 and not ran.stdout and "not measured" not in ran.stderr
+    write_raster(folder / "good_fused.tiff", good.arrays["fused"], transform=at(1.0))
+    assert [p.name for p in find_products(folder)] == ["bad", "good", "good_fused.tiff", "lone"]
     alone = command("evaluate", bad.fused, "--truth", bad.truth)
     assert alone.exit_code == 1 and "error: fused" in alone.stderr and not alone.stdout
 

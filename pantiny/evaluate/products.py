@@ -135,14 +135,15 @@ def _from_manifest(path: Path) -> list[Product]:
 
 def _from_folder(folder: Path) -> list[Product]:
     files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in SUFFIXES]
-    found = []
+    found: list[Product] = []
     for file in files:
         name, _, part = file.stem.rpartition("_")
         if part != "fused" or not name:
             continue
         parts = {f.stem: str(f) for f in files}
         others = {p: parts.get(f"{name}_{p}") for p in PARTS[1:]}
-        found.append(Product(name, str(file), **others))  # type: ignore[arg-type]
+        taken = any(product.name == name for product in found)  # NAME_fused.tif beside .tiff
+        found.append(Product(file.name if taken else name, str(file), **others))  # type: ignore[arg-type]
     if not found:
         names = ", ".join(f.name for f in files[:5]) or "no GeoTIFF"
         raise ManifestError(

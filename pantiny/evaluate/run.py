@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from rasterio.errors import RasterioError
 
 from ..errors import PanTinyError, SceneMissingError
@@ -164,7 +165,14 @@ def measure_products(products: Iterable[Product], **options: Any) -> dict[str, M
     products : iterable of Product
     **options
         See ``measure_product``.
+
+    Raises
+    ------
+    OptionError
+        If the ratio or the peak is wrong for every product.
     """
+    find_ratio(options.get("ratio"), None, {})
+    find_peak(options.get("peak"), None, np.dtype(np.uint8), {})
     found = {}
     for product in products:
         try:
