@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from . import __version__
-from .cli_common import quiet_option, reported, set_verbosity, verbose_option
+from .cli_common import numbers, quiet_option, reported, set_verbosity, verbose_option
 from .cli_evaluate import assess_command, evaluate_command
 
 log = logging.getLogger("pantiny")
@@ -33,15 +33,6 @@ def _creation(_: Any, __: Any, values: tuple[str, ...]) -> dict[str, str]:
         if not equals or not key:
             raise click.BadParameter("need KEY=VALUE, for example --co COMPRESS=ZSTD")
     return {key: value for key, _, value in pairs}
-
-
-def _numbers(_: Any, __: Any, value: str | None) -> tuple[float, ...] | None:
-    if value is None:
-        return None
-    try:
-        return tuple(float(v) for v in value.split(","))
-    except ValueError:
-        raise click.BadParameter("need numbers with commas between, for example 1,4,16") from None
 
 
 @main.command("fuse")
@@ -116,7 +107,7 @@ rio_command.name = "pantiny"
     "inputs", nargs=-1, required=True, metavar="MS.tif [MS2.tif ...] PAN.tif OUT_MS.tif OUT_PAN.tif"
 )
 @click.option("--sensor", help="Sensor of the table: gives MTF gains and bit depth.")
-@click.option("--gains", callback=_numbers, help="MTF gain of each band, e.g. 0.34,0.32,0.3,0.22.")
+@click.option("--gains", callback=numbers, help="MTF gain of each band, e.g. 0.34,0.32,0.3,0.22.")
 @click.option("--ratio", type=int, help="Asserts the ratio that the geotransforms give.")
 @click.option("--bit-depth", "bits", type=int, help="Bits of the DN, 1 to 16.")
 @click.option("--nodata", type=float, help="Missing pixels in both inputs and both outputs.")
@@ -224,7 +215,7 @@ def demo_command(outdir: Path, quiet: bool, verbose: int, **options: Any) -> Non
 )
 @click.option(
     "--growth",
-    callback=_numbers,
+    callback=numbers,
     help="Mpx of the memory growth. Default: 1,4,16; 0.0625,0.25 with --quick.",
 )
 @click.option(

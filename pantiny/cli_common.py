@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from .errors import OptionError, PanTinyError
+from .paths import printable
 
 log = logging.getLogger("pantiny")
 
@@ -41,16 +42,26 @@ def reported(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             command(*args, **kwargs)
         except OptionError as error:
-            click.echo(f"pantiny: error: {error}", err=True)
+            click.echo(f"pantiny: error: {printable(str(error))}", err=True)
             sys.exit(2)
         except PanTinyError as error:
-            click.echo(f"pantiny: error: {error}", err=True)
+            click.echo(f"pantiny: error: {printable(str(error))}", err=True)
             sys.exit(1)
         except KeyboardInterrupt:
             click.echo("pantiny: interrupted; nothing was left under the output's name", err=True)
             sys.exit(130)
 
     return wrapped
+
+
+def numbers(_: Any, __: Any, value: str | None) -> tuple[float, ...] | None:
+    """Callback of an option that takes numbers."""
+    if value is None:
+        return None
+    try:
+        return tuple(float(v) for v in value.split(","))
+    except ValueError:
+        raise click.BadParameter("need numbers with commas between, for example 1,4,16") from None
 
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Errors only.")

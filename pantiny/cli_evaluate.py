@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from .cli_common import quiet_option, reported, set_verbosity, verbose_option
+from .cli_common import numbers, quiet_option, reported, set_verbosity, verbose_option
 from .errors import SceneWriteError
-from .evaluate.indices import FULL_RESOLUTION, INDICES, indices_of, misses
+from .evaluate.indices import FULL_RESOLUTION, INDICES, VARIANTS, WITH_TRUTH, indices_of, misses
 
 GATE_FAILED = 3
 
@@ -31,6 +31,13 @@ _common = _options(
     click.option("--window", type=int, default=32, show_default=True,
                  help="Of D_lambda and D_s, in PAN pixels."),
     click.option("--block", type=int, default=32, show_default=True, help="Of Q2n, in pixels."),
+    click.option("--gains", callback=numbers,
+                 help="MTF gain of each band, e.g. 0.34,0.32,0.3,0.22. Default: the sensor's."),
+    click.option("--variant", type=click.Choice(VARIANTS), default=VARIANTS[0], show_default=True,
+                 help="Of D_lambda, D_s, QNR, HQNR; the others take whole images into memory."),
+    click.option("--min-coverage", type=click.FloatRange(0, 1), metavar="X",
+                 help=f"Exit code {GATE_FAILED} where a product has less of the truth's (or PAN's) "
+                 "valid pixels, 0 to 1."),
     click.option("--nodata", type=float, help="Marks missing pixels. Default: what the files say."),
     click.option("--json", "json_path", metavar="FILE", help="Write JSON too; - is stdout, alone."),
     click.option("--html", "html_path", metavar="FILE",
@@ -63,7 +70,7 @@ def _file(path: str, text: str, overwrite: bool) -> None:
     target = check_target(path, [], overwrite)
     part = target.with_name(f".{target.name[:60]}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(part, target)
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -87,7 +94,6 @@ def _write(
     products: Sequence[Any],
     results: dict[str, Any],
     options: dict[str, Any],
-    nodata: float | None,
     json_path: str | None,
     html_path: str | None,
     overwrite: bool,
@@ -95,11 +101,15 @@ def _write(
     from .evaluate.table import json_of, text_of
 
     if html_path is not None:
-        from .evaluate.pictures import draw
+        from .evaluate.pictures import draw, on_one_scale
         from .evaluate.report import html_of
 
-        pictures = {p.name: draw(p, nodata) for p in products}
-        _file(html_path, html_of(results, pictures, options), overwrite)
+        drawn = {
+            p.name: draw(p, options["nodata"], options["gains"])
+            for p in products
+            if results[p.name].error is None
+        }
+        _file(html_path, html_of(results, on_one_scale(drawn), options), overwrite)
     text = json_of(results, options)
     if json_path == "-":
         click.echo(text)
@@ -109,15 +119,47 @@ def _write(
     click.echo(text_of(results))
 
 
-def _judge(results: dict[str, Any], limits: dict[str, float]) -> None:
+def _judge(results: dict[str, Any], limits: dict[str, float], least_coverage: float | None) -> None:
+    """Exit 1 where a product could not be measured, else 3 where one misses a limit."""
+    from .paths import printable
+
     failed = False
-    for name, families in results.items():
-        values = {k: v for family in families.values() for k, v in family.items()}
-        for sentence in misses(values, limits):
-            click.echo(f"pantiny: {name}: {sentence}", err=True)
+    for name, result in results.items():
+        if result.error is not None:
+            continue
+        sentences = misses(result.flat, limits, result.left_out)
+        if least_coverage is not None and not result.coverage.share >= least_coverage:
+            share = f"{result.coverage.share:.6g}"
+            sentences.append(f"coverage is {share}; need at least {least_coverage:g}")
+        for sentence in sentences:
+            click.echo(f"pantiny: {printable(name)}: {sentence}", err=True)
             failed = True
+    broken = sum(r.error is not None for r in results.values())
+    if broken:
+        click.echo(f"pantiny: {broken} of {len(results)} products not measured", err=True)
+        sys.exit(1)
     if failed:
         sys.exit(GATE_FAILED)
+
+
+def _run(
+    products: Sequence[Any],
+    several: bool,
+    options: dict[str, Any],
+    json_path: str | None,
+    html_path: str | None,
+    overwrite: bool,
+) -> None:
+    """Measure, write, judge."""
+    from .evaluate.run import measure_product, measure_products
+
+    limits, least_coverage = _split(options), options.pop("min_coverage")
+    if several:
+        results = measure_products(products, **options)
+    else:
+        results = {p.name: measure_product(p, **options) for p in products}
+    _write(products, results, options, json_path, html_path, overwrite)
+    _judge(results, limits, least_coverage)
 
 
 @click.command("assess")
@@ -140,21 +182,17 @@ def assess_command(
 ) -> None:
     """Full-resolution indices of one product: FUSED against the MS and PAN it was made from.
 
-    Exit code 3 where an index misses its limit.
+    Exit code 3 where an index or the coverage misses its limit.
     """
     set_verbosity(quiet, verbose)
-    from .evaluate.products import Product, measure_product
+    from .evaluate.products import Product
 
     if len(images) < 3:
         raise click.UsageError("need MS (one or more files), PAN and FUSED, in this order")
     _check_files((json_path, html_path), images, overwrite)
-    limits = _split(options)
     *ms, pan, fused = images
     product = Product(Path(fused).stem, fused, None, list(ms), pan, sensor)
-    results = {product.name: measure_product(product, **options)}
-    said = {"sensor": sensor, **options}
-    _write([product], results, said, options["nodata"], json_path, html_path, overwrite)
-    _judge(results, limits)
+    _run([product], False, options, json_path, html_path, overwrite)
 
 
 @click.command("evaluate")
@@ -163,10 +201,18 @@ def assess_command(
 @click.option("--ms", multiple=True, help="What FUSED was made from; may be given several times.")
 @click.option("--pan", help="What FUSED was made from.")
 @click.option("--sensor", help="Gives bits and MTF gains; a manifest's own column wins.")
-@click.option("--peak", type=float, help="Largest possible DN, for PSNR and SSIM.")
-@click.option("--ratio", type=float, default=4, show_default=True, help="For ERGAS.")
+@click.option(
+    "--peak",
+    type=float,
+    help="Largest possible DN, for PSNR and SSIM. Default: of the product's tag or the sensor.",
+)
+@click.option(
+    "--ratio",
+    type=float,
+    help="For ERGAS. Default: of MS and PAN, or the product's tag; a manifest's own column wins.",
+)
 @_common
-@_limits(*("with_truth", "full_resolution"))
+@_limits(WITH_TRUTH, FULL_RESOLUTION)
 @quiet_option
 @verbose_option
 @reported
@@ -186,14 +232,18 @@ def evaluate_command(
     """Indices of one product, of a folder of products, or of those that a manifest lists.
 
     A folder holds NAME_fused.tif and beside it NAME_truth.tif, or NAME_ms.tif and NAME_pan.tif; a
-    manifest is CSV or JSON with columns name, fused, truth, ms, pan, sensor. Exit code 3 where an
-    index misses its limit.
+    manifest is a .csv or .json with columns name, fused, truth, ms, pan, sensor, ratio. Exit code
+    1 where a product could not be measured (the others are), 3 where an index or the coverage
+    misses its limit.
     """
     set_verbosity(quiet, verbose)
-    from .evaluate.products import Product, find_products, measure_product
+    from .evaluate.products import Product, find_products
+    from .evaluate.run import check_exists
+    from .sensors import get_sensor
 
+    check_exists(what)
     _check_files((json_path, html_path), (what, truth, *ms, pan), overwrite)
-    limits = _split(options)
+    get_sensor(sensor)  # unknown ones are refused for all products at once
     several = Path(what).is_dir() or Path(what).suffix.lower() in (".csv", ".json")
     if several and (truth or ms or pan):
         raise click.UsageError("--truth, --ms and --pan go with one product, not with several")
@@ -201,9 +251,6 @@ def evaluate_command(
         products = find_products(what)
     else:
         stack: Any = list(ms) if ms else None
-        products = [Product(Path(what).stem, what, truth, stack, pan).check()]
+        products = [Product(Path(what).stem, what, truth, stack, pan)]
     products = [replace(p, sensor=p.sensor or sensor) for p in products]
-    results = {p.name: measure_product(p, **options) for p in products}
-    said = {"sensor": sensor, **options}
-    _write(products, results, said, options["nodata"], json_path, html_path, overwrite)
-    _judge(results, limits)
+    _run(products, several, options, json_path, html_path, overwrite)

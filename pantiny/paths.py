@@ -34,6 +34,11 @@ def check_path(path: Any, name: str) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """One line for a terminal: names of files may hold anything."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def is_local(path: str) -> bool:
     """Whether a path is of this machine's file system, not one of GDAL's."""
     return "://" not in path and not path.startswith("/vsi")

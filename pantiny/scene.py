@@ -166,7 +166,7 @@ def fuse_files(
             return target
         profile = output_profile(pair, pan_file, pairing, declared, block, layout.threads, chosen)
         labels = [d or n for d, n in zip(descriptions, names or [None] * pair.bands)]
-        tags = _tags(fuser, known, rad, command)
+        tags = _tags(fuser, known, rad, pairing.ratio, command)
         with writing(target, profile, overwrite) as sink:
             sink.describe(labels, tags)
             with progress_to(progress, target.name) as tell:
@@ -198,7 +198,7 @@ def _band_names(
 
 
 def _tags(
-    fuser: Fuser, sensor: Sensor | None, rad: Radiometry, command: str | None
+    fuser: Fuser, sensor: Sensor | None, rad: Radiometry, ratio: int, command: str | None
 ) -> dict[str, str]:
     tags = {
         "TIFFTAG_SOFTWARE": f"pantiny {__version__}",
@@ -206,6 +206,7 @@ def _tags(
         **fuser.tags(),
         "PANTINY_SENSOR": sensor.name if sensor else "unknown",
         "PANTINY_BITS": str(rad.bits) if rad.bits is not None else "not stated",
+        "PANTINY_RATIO": str(ratio),
     }
     if command:
         tags["PANTINY_COMMAND"] = command

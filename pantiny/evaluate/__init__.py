@@ -10,7 +10,10 @@ _HOMES = {  # imported when asked for: the command line needs no more than the n
     "compare_files": "measure",
     "Product": "products",
     "find_products": "products",
-    "measure_product": "products",
+    "Coverage": "coverage",
+    "Measured": "run",
+    "measure_product": "run",
+    "measure_products": "run",
 }
 __all__ = sorted(_HOMES)
 

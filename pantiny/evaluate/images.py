@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,8 @@ import rasterio
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
-from ..errors import GeotransformError, OptionError, OverlapError, ShapeError
-from ..grid import Pairing, compose, pair_grids
+from ..errors import CrsError, GeotransformError, OptionError, OverlapError, ShapeError
+from ..grid import Grid, Pairing, compose, pair_grids, whole_ratio
 from ..pair import equals_nodata
 from ..raster import grid_of, has_mask, open_raster, read_masks, read_window
 
@@ -43,21 +45,26 @@ class Image:
         self.height, self.width = first.height, first.width
         self.dtype = np.dtype(first.dtypes[0])
         self.grid = grid_of(first)
+        self.tags: dict[str, str] = first.tags()
         self.masked = nodata is not None or any(has_mask(d) for d in datasets)
 
     def read(self, window: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """[K, n, W], and [n, W] bool of pixels valid in every band."""
         parts = [read_window(d, self.name, window) for d in self._datasets]
         image = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return image, self.valid(window, image)
+
+    def valid(self, window: Any, image: np.ndarray | None = None) -> np.ndarray | None:
+        """[n, W] bool of pixels valid in every band; None: all are. ``image`` saves a reading."""
         if not self.masked:
-            return image, None
-        if self._nodata is not None:
-            hit = np.asarray(equals_nodata(image, self._nodata))
-            valid: np.ndarray = np.logical_not(np.asarray(hit.any(axis=0)))
-        else:
+            return None
+        if self._nodata is None:
             masks = [read_masks(d, self.name, window) for d in self._datasets]
-            valid = np.asarray(np.array([(m != 0).all(axis=0) for m in masks]).all(axis=0))
-        return image, np.asarray(valid)
+            return np.asarray(np.array([(m != 0).all(axis=0) for m in masks]).all(axis=0))
+        parts = [image] if image is not None else []
+        parts = parts or [read_window(d, self.name, window) for d in self._datasets]
+        hits = [np.asarray(equals_nodata(part, self._nodata)).any(axis=0) for part in parts]
+        return np.logical_not(np.any(hits, axis=0))
 
     def shrunk(self, window: Any, shape: tuple[int, int], resampling: Any) -> np.ndarray:
         """[K, *shape] of a window, or of all; read at that size."""
@@ -72,10 +79,6 @@ class Image:
         masks = [read_masks(d, self.name, window, shape) for d in self._datasets]
         return np.asarray(np.array([(m != 0).all(axis=0) for m in masks]).all(axis=0))
 
-    def check_grid(self, other: Image) -> None:
-        """Raise ShapeError or GeotransformError unless ``other`` has the same pixels."""
-        same_grid(self._datasets[0], other._datasets[0], self.name, other.name)
-
 
 def same_grid(first: Any, second: Any, name: str, other: str) -> None:
     """Two datasets of the same pixels.
@@ -84,23 +87,108 @@ def same_grid(first: Any, second: Any, name: str, other: str) -> None:
     ------
     ShapeError, GeotransformError
     """
-    if first.shape != second.shape:
+    area = _shared(grid_of(first), grid_of(second), name, other)
+    if (area.row, area.col) != (0, 0) or first.shape != second.shape or not area.whole:
         raise ShapeError(
             f"{name}, {other}: {first.height}x{first.width} and {second.height}x{second.width} "
-            "pixels; need one grid; crop or warp one to the other"
+            f"pixels that lie {area.other_row - area.row} rows and {area.other_col - area.col} "
+            "columns apart; need one grid; crop or warp one to the other"
         )
-    if first.crs != second.crs:
-        raise GeotransformError(f"{name}, {other}: CRS {first.crs} and {second.crs}; need one")
-    if first.transform.is_identity and second.transform.is_identity:
-        return
-    for corner in ((0.0, 0.0), (float(first.width), float(first.height))):
-        found = compose(~second.transform, compose(first.transform, corner))
-        right, down = (a - b for a, b in zip(found, corner))
-        if max(abs(right), abs(down)) > GRID_TOLERANCE:
-            raise GeotransformError(
-                f"{name}, {other}: a corner lies {right:.2f} columns and {down:.2f} rows apart; "
-                "need one grid; warp one to the other with gdalwarp -te -tr"
+
+
+@dataclass(frozen=True)
+class Area:
+    """The pixels that two images of one lattice share.
+
+    Attributes
+    ----------
+    row, col, other_row, other_col : int
+        Its first pixel in the one image, and in the other.
+    height, width : int
+    whole : bool
+        Whether it is all of both.
+    """
+
+    row: int
+    col: int
+    other_row: int
+    other_col: int
+    height: int
+    width: int
+    whole: bool
+
+    def rows(self, first: int, count: int) -> Window:
+        """Window of the one image."""
+        return Window(self.col, self.row + first, self.width, count)
+
+    def rows_of_other(self, first: int, count: int) -> Window:
+        """Window of the other."""
+        return Window(self.other_col, self.other_row + first, self.width, count)
+
+
+def shared(first: Image, second: Image) -> Area:
+    """Where two images of one lattice both lie.
+
+    Raises
+    ------
+    ShapeError, CrsError, GeotransformError, OverlapError
+    """
+    return _shared(first.grid, second.grid, first.name, second.name)
+
+
+def _shared(a: Grid, b: Grid, name: str, other: str) -> Area:
+    where, same = f"{name}, {other}", (a.height, a.width) == (b.height, b.width)
+    sizes = f"{a.height}x{a.width} and {b.height}x{b.width} pixels"
+    if a.crs != b.crs:
+        raise CrsError(
+            f"{where}: CRS {a.crs} and {b.crs}; need one; reproject one of the two with "
+            "gdalwarp -t_srs, or state it with gdal_edit.py -a_srs"
+        )
+    down = right = 0
+    if a.transform.is_identity and b.transform.is_identity:
+        if not same:
+            raise ShapeError(
+                f"{where}: {sizes} and no geotransform; need one grid; crop one to the other, or "
+                "give both a geotransform, which says where they overlap"
             )
+    else:
+        ends = [(0, 0), (a.width, 0), (0, a.height), (a.width, a.height)]
+        steps = [(x - c, y - r) for (c, r) in ends for x, y in [on_grid(b, a, c, r)]]
+        right, down = (round(v) for v in steps[0])
+        worst = max(steps, key=lambda s: max(abs(s[0] - right), abs(s[1] - down)))
+        if max(abs(worst[0] - right), abs(worst[1] - down)) > GRID_TOLERANCE:
+            if not same:
+                raise ShapeError(
+                    f"{where}: {sizes}, not of one lattice; need one grid; crop or warp one to "
+                    "the other with gdalwarp -te -tr"
+                )
+            raise GeotransformError(
+                f"{where}: a corner lies {worst[0]:.2f} columns and {worst[1]:.2f} rows apart; "
+                "need pixels of one lattice; warp one to the other with gdalwarp -te -tr"
+            )
+    row, col = max(0, -down), max(0, -right)
+    height = min(a.height, b.height - down) - row
+    width = min(a.width, b.width - right) - col
+    if height < 1 or width < 1:
+        raise OverlapError(f"{where}: no common pixel; check that both show the same place")
+    whole = same and (height, width) == (a.height, a.width)
+    return Area(row, col, row + down, col + right, height, width, whole)
+
+
+def on_grid(grid: Grid, other: Grid, col: float, row: float) -> tuple[float, float]:
+    """Column and row in ``grid`` of a pixel corner of ``other``.
+
+    Raises
+    ------
+    GeotransformError
+    """
+    if not 0 < abs(grid.transform.determinant) < math.inf:
+        raise GeotransformError(
+            f"{grid.name}: its geotransform {tuple(grid.transform)[:6]} is singular; need pixels "
+            "of some size; set it with gdal_edit.py -a_ullr"
+        )
+    x, y = compose(~grid.transform, compose(other.transform, (float(col), float(row))))
+    return float(x), float(y)
 
 
 @contextlib.contextmanager
@@ -123,9 +211,11 @@ def pieces_of(rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:
         yield row, min(step, rows - row)
 
 
-def both_valid(first: np.ndarray | None, second: np.ndarray | None, like: np.ndarray) -> np.ndarray:
-    """[n, W] bool, valid in both; None is valid everywhere; ``like`` [K, n, W] gives the shape."""
-    valid = np.ones(like.shape[1:], bool)
+def both_valid(
+    first: np.ndarray | None, second: np.ndarray | None, shape: tuple[int, ...]
+) -> np.ndarray:
+    """[n, W] bool of that shape, valid in both; None is valid everywhere."""
+    valid = np.ones(shape, bool)
     for mask in (first, second):
         if mask is not None:
             valid &= mask
@@ -136,9 +226,21 @@ class Cut:
     """The MS pixels that the product covers whole, and the PAN pixels under them."""
 
     def __init__(
-        self, pairing: Pairing, shape: tuple[int, int], pan_shift: tuple[int, int]
+        self,
+        pairing: Pairing,
+        shape: tuple[int, int],
+        pan_shift: tuple[int, int],
+        of_pan: Pairing,
     ) -> None:
         self._pan_shift = pan_shift
+        # PAN's pixels with MS under them, and those of the product among them
+        top, left = max(of_pan.row, pan_shift[0]), max(of_pan.col, pan_shift[1])
+        bottom = min(of_pan.row + of_pan.height, pan_shift[0] + shape[0])
+        right = min(of_pan.col + of_pan.width, pan_shift[1] + shape[1])
+        self.fusible = Window(of_pan.col, of_pan.row, of_pan.width, of_pan.height)
+        self.on_pan = Area(
+            top - pan_shift[0], left - pan_shift[1], top, left, bottom - top, right - left, False
+        )
         r = self.ratio = pairing.ratio
         found = []
         for scale, offset, first, ms_first, ms_count, size in zip(
@@ -198,7 +300,7 @@ class Cut:
 
 
 def aligned(ms: Image, pan: Image, fused: Image) -> Cut:
-    """How the three lie on each other.
+    """How the three lie on each other; without geotransforms by their sizes, corners shared.
 
     Raises
     ------
@@ -211,11 +313,37 @@ def aligned(ms: Image, pan: Image, fused: Image) -> Cut:
             f"fused, ms: {fused.bands} and {ms.bands} bands; need the same; give MS, PAN, FUSED in "
             "this order"
         )
-    shift = _offset(pan, fused)
-    return Cut(pair_grids(ms.grid, fused.grid), (fused.height, fused.width), shift)
+    on_ms, on_pan, on_fused = _placed(ms.grid, pan.grid, fused.grid)
+    shift = _offset(on_pan, on_fused)
+    size = fused.height, fused.width
+    return Cut(pair_grids(on_ms, on_fused), size, shift, pair_grids(on_ms, on_pan))
 
 
-def _offset(pan: Image, fused: Image) -> tuple[int, int]:
+def _placed(ms: Grid, pan: Grid, fused: Grid) -> tuple[Grid, Grid, Grid]:
+    """The grids; if none has a geotransform, with one that says what their sizes say."""
+    if not all(grid.transform.is_identity for grid in (ms, pan, fused)):
+        return ms, pan, fused
+    if (pan.height, pan.width) != (fused.height, fused.width):
+        raise ShapeError(
+            f"fused, pan: {fused.height}x{fused.width} and {pan.height}x{pan.width} pixels and no "
+            "geotransform; need one size; crop one to the other, or give the files geotransforms"
+        )
+    ratio = whole_ratio(pan.height / ms.height, pan.width / ms.width, "ms, pan, by their sizes")
+    if (pan.height, pan.width) != (ratio * ms.height, ratio * ms.width):
+        raise ShapeError(
+            f"ms, pan: {ms.height}x{ms.width} and {pan.height}x{pan.width} pixels and no "
+            f"geotransform; need {ratio} times as many both ways; crop one of the two"
+        )
+    fine = pan.transform.scale(1 / (2 * ratio))  # any pair of scales that are not the identity
+    coarse = pan.transform.scale(0.5)
+    return (
+        replace(ms, transform=coarse),
+        replace(pan, transform=fine),
+        replace(fused, transform=fine),
+    )
+
+
+def _offset(pan: Grid, fused: Grid) -> tuple[int, int]:
     """Rows and columns of PAN above and left of the product's first pixel.
 
     Raises
@@ -223,15 +351,11 @@ def _offset(pan: Image, fused: Image) -> tuple[int, int]:
     GeotransformError
         If the product is not on PAN's lattice, or sticks out of it.
     """
-
-    def on_pan(x: float, y: float) -> Any:
-        return compose(~pan.grid.transform, compose(fused.grid.transform, (x, y)))
-
-    where = on_pan(0.0, 0.0)
+    where = on_grid(pan, fused, 0, 0)
     col, row = (round(v) for v in where)
-    size = on_pan(float(fused.width), float(fused.height))
+    size = on_grid(pan, fused, fused.width, fused.height)
     same = (
-        pan.grid.crs == fused.grid.crs
+        pan.crs == fused.crs
         and max(abs(where[0] - col), abs(where[1] - row)) < GRID_TOLERANCE
         and max(abs(size[0] - col - fused.width), abs(size[1] - row - fused.height)) < 0.5
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WITH_TRUTH, FULL_RESOLUTION = "with_truth", "full_resolution"
+VARIANTS = ("alparone08", "toolbox", "pantiny", "torchmetrics")  # of D_lambda and D_s
 FAMILIES = {
     WITH_TRUTH: "With truth (reduced resolution)",
     FULL_RESOLUTION: "Without truth (full resolution)",
@@ -98,14 +99,25 @@ def indices_of(family: str) -> list[Index]:
     return [index for index in INDICES.values() if index.family == family]
 
 
-def misses(values: Mapping[str, float], limits: Mapping[str, float]) -> list[str]:
-    """A sentence for each index that is on the wrong side of its limit or was not computed."""
+def misses(
+    values: Mapping[str, float], limits: Mapping[str, float], why: Mapping[str, str] | None = None
+) -> list[str]:
+    """A sentence for each index that is on the wrong side of its limit or was not computed.
+
+    Parameters
+    ----------
+    values, limits : mapping
+        Index -> number.
+    why : mapping, optional
+        Index -> why it has no value.
+    """
     found = []
     for key, limit in limits.items():
         index = INDICES[key]
         side = "at least" if index.higher else "at most"
         if key not in values:
-            found.append(f"{key} was not computed; need {side} {limit:g}")
+            reason = f" ({why[key]})" if why and key in why else ""
+            found.append(f"{key} was not computed{reason}; need {side} {limit:g}")
         elif index.misses(values[key], limit):
             found.append(f"{key} is {values[key]:.6g}; need {side} {limit:g}")
     return found

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from rasterio.windows import Window
-
-from ..errors import OptionError, ShapeError
+from ..errors import ShapeError
 from ..metrics.streaming import FullResolution, WithTruth
-from ..scaling import peak_of
 from ..sensors import Sensor, get_sensor
-from .images import aligned, both_valid, opened, pieces_of
-
-
-def find_peak(peak: float | None, sensor: str | Sensor | None, dtype: np.dtype) -> float:
-    """Largest possible value: given, of the sensor's bits, or of uint8.
-
-    Raises
-    ------
-    OptionError
-        If nothing says it.
-    """
-    if peak is not None:
-        if not 0 < peak < math.inf:
-            raise OptionError(f"peak: got {peak!r}; need a number above 0, e.g. 2047 for 11 bits")
-        return float(peak)
-    known = get_sensor(sensor)
-    if known is not None:
-        return peak_of(known.bits)
-    if dtype == np.uint8:
-        return 255.0
-    raise OptionError(
-        f"peak: nothing says the largest possible value of {dtype}; PSNR and SSIM need it; give "
-        "peak= (--peak 2047 for 11 bits) or sensor="
-    )
+from .images import Area, Cut, Image, aligned, both_valid, opened, pieces_of, shared
+from .settings import find_peak, find_ratio
+from .variants import DEFAULT, replace_variant
 
 
 def compare_files(
     fused: Any,
     truth: Any,
     *,
-    ratio: float = 4,
+    ratio: float | None = None,
     peak: float | None = None,
     sensor: str | Sensor | None = None,
     nodata: float | None = None,
@@ -50,14 +25,18 @@ def compare_files(
 ) -> dict[str, float]:
     """All indices of a product against the truth (reduced resolution), streamed.
 
+    Measured where both lie.
+
     Parameters
     ----------
     fused, truth : path or sequence of paths
-        GeoTIFFs of one grid with the same bands.
-    ratio : float
-        PAN pixels per MS pixel, for ERGAS.
+        GeoTIFFs of one lattice with the same bands; without geotransforms of one size.
+    ratio : float, optional
+        PAN pixels per MS pixel; default the product's tag PANTINY_RATIO. Without it there is no
+        ergas.
     peak : float, optional
-        Largest possible value; default the sensor's, or 255 for uint8.
+        Largest possible value; default of the product's tag PANTINY_BITS, the sensor's, or 255 for
+        uint8. Without it there is no psnr and no ssim.
     sensor : str or Sensor, optional
     nodata : float, optional
         Marks missing pixels; default what the files say.
@@ -72,21 +51,44 @@ def compare_files(
 
     Raises
     ------
-    SceneMissingError, SceneReadError, ShapeError, GeotransformError, OptionError, DataError
+    SceneMissingError, SceneReadError, ShapeError, CrsError, GeotransformError, OverlapError
+    OptionError, DataError
     """
     with opened(fused, "fused", nodata) as f, opened(truth, "truth", nodata) as t:
-        f.check_grid(t)
-        if f.bands != t.bands:
-            raise ShapeError(f"fused, truth: {f.bands} and {t.bands} bands; need the same")
-        top = find_peak(peak, sensor, t.dtype)
-        sums = WithTruth((f.height, f.width), f.bands, ratio=ratio, peak=top, block=block)
-        masked = f.masked or t.masked
-        for row, count in pieces_of(f.height, f.bands * f.width * 8):
-            window = Window(0, row, f.width, count)
-            (fused_rows, fused_valid), (truth_rows, truth_valid) = f.read(window), t.read(window)
-            valid = both_valid(fused_valid, truth_valid, fused_rows) if masked else None
-            sums.update(fused_rows, truth_rows, valid)
-        return sums.compute()
+        area = with_truth_area(f, t)
+        found_ratio, _ = find_ratio(ratio, None, f.tags)
+        found_peak, _ = find_peak(peak, sensor, t.dtype, f.tags)
+        return compare(f, t, area, ratio=found_ratio, peak=found_peak, block=block)
+
+
+def with_truth_area(fused: Image, truth: Image) -> Area:
+    """Where a product and its truth both lie.
+
+    Raises
+    ------
+    ShapeError, CrsError, GeotransformError, OverlapError
+    """
+    if fused.bands != truth.bands:
+        raise ShapeError(
+            f"fused, truth: {fused.bands} and {truth.bands} bands; need the same; give the truth "
+            "of this product"
+        )
+    return shared(fused, truth)
+
+
+def compare(
+    fused: Image, truth: Image, area: Area, *, ratio: float | None, peak: float | None, block: int
+) -> dict[str, float]:
+    """The indices of open images; see ``compare_files``."""
+    size = (area.height, area.width)
+    sums = WithTruth(size, fused.bands, ratio=ratio, peak=peak, block=block)
+    masked = fused.masked or truth.masked
+    for row, count in pieces_of(area.height, fused.bands * area.width * 8):
+        fused_rows, fused_valid = fused.read(area.rows(row, count))
+        truth_rows, truth_valid = truth.read(area.rows_of_other(row, count))
+        valid = both_valid(fused_valid, truth_valid, fused_rows.shape[1:]) if masked else None
+        sums.update(fused_rows, truth_rows, valid)
+    return sums.compute()
 
 
 def assess_files(
@@ -95,8 +97,10 @@ def assess_files(
     fused: Any,
     *,
     sensor: str | Sensor | None = None,
+    gains: Sequence[float] | None = None,
     window: int = 32,
     block: int = 32,
+    variant: str = DEFAULT,
     nodata: float | None = None,
 ) -> dict[str, float]:
     """All full-resolution indices of one product, streamed.
@@ -113,10 +117,15 @@ def assess_files(
     fused : path or sequence of paths
     sensor : str or Sensor, optional
         Gives the MTF gains; 0.30 and 0.15 (PAN) for an unknown one.
+    gains : sequence of float, optional
+        MTF gain of each band, in place of the sensor's.
     window : int
         Of D_lambda and D_s, in PAN pixels; a multiple of the ratio.
     block : int
         Of Q2n, in MS pixels.
+    variant : str
+        Of D_lambda, D_s, QNR and HQNR; see ``pantiny.metrics.d_lambda``. Any but ``alparone08``
+        takes the product, MS and PAN into memory, and is refused for large scenes.
     nodata : float, optional
         Marks missing pixels; default what the files say.
 
@@ -136,26 +145,47 @@ def assess_files(
         opened(pan, "pan", nodata) as p,
         opened(fused, "fused", nodata) as f,
     ):
+        known = get_sensor(sensor, f.bands)
         cut = aligned(m, p, f)
-        sums = FullResolution(
-            f.bands,
-            (cut.height, cut.width),
-            (cut.ms_height, cut.ms_width),
-            sensor=get_sensor(sensor, f.bands),
-            phase=cut.phase,
-            window=window,
-            block=block,
+        return assess(
+            m, p, f, cut, sensor=known, gains=gains, window=window, block=block, variant=variant
         )
-        masked = f.masked or p.masked
-        per_row = (f.bands + 1) * cut.width * 8
-        ms_done = 0
-        for row, count in pieces_of(cut.height, per_row):
-            fused_rows, fused_valid = f.read(cut.rows_of_fused(row, count))
-            pan_rows, pan_valid = p.read(cut.rows_of_pan(row, count))
-            valid = both_valid(fused_valid, pan_valid, fused_rows) if masked else None
-            sums.update(fused_rows, pan_rows[0], valid)
-            ms_end = min(cut.ms_height, -(-(row + count) // cut.ratio))
-            if ms_end > ms_done:
-                sums.update_ms(*m.read(cut.rows_of_ms(ms_done, ms_end - ms_done)))
-                ms_done = ms_end
-        return sums.compute()
+
+
+def assess(
+    ms: Image,
+    pan: Image,
+    fused: Image,
+    cut: Cut,
+    *,
+    sensor: Sensor | None,
+    gains: Sequence[float] | None,
+    window: int,
+    block: int,
+    variant: str,
+) -> dict[str, float]:
+    """The indices of open images; see ``assess_files``."""
+    replaced = replace_variant(ms, pan, fused, cut, variant, window, sensor)
+    sums = FullResolution(
+        fused.bands,
+        (cut.height, cut.width),
+        (cut.ms_height, cut.ms_width),
+        sensor=sensor,
+        gains=gains,
+        phase=cut.phase,
+        window=window if variant == DEFAULT else 2 * cut.ratio,
+        block=block,
+    )
+    masked = fused.masked or pan.masked
+    per_row = (fused.bands + 1) * cut.width * 8
+    ms_done = 0
+    for row, count in pieces_of(cut.height, per_row):
+        fused_rows, fused_valid = fused.read(cut.rows_of_fused(row, count))
+        pan_rows, pan_valid = pan.read(cut.rows_of_pan(row, count))
+        valid = both_valid(fused_valid, pan_valid, fused_rows.shape[1:]) if masked else None
+        sums.update(fused_rows, pan_rows[0], valid)
+        ms_end = min(cut.ms_height, -(-(row + count) // cut.ratio))
+        if ms_end > ms_done:
+            sums.update_ms(*ms.read(cut.rows_of_ms(ms_done, ms_end - ms_done)))
+            ms_done = ms_end
+    return replaced(sums.compute())

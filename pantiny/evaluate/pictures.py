@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from rasterio.enums import Resampling
+from rasterio.windows import Window
 
 from ..bands import default_names
 from ..demo.pictures import Limits, quicklook, stretch_limits
 from ..metrics._grids import Degrade, ms_gains
 from ..png import encode_png
 from ..sensors import get_sensor
-from .images import Image, aligned, opened, pieces_of
+from .images import Area, Cut, Image, aligned, opened, pieces_of
+from .measure import with_truth_area
 from .products import Product
 
 SIDE = 720  # of a preview, at most
@@ -29,12 +32,18 @@ class Picture:
     ----------
     key, title, note : str
     png : bytes
+    values : array [H, W] float32 or None
+        Of a map, whose ``png`` comes when its scale is known: ``on_one_scale``.
+    top : float or None
+        DN of a map's lightest colour.
     """
 
     key: str
     title: str
     note: str
-    png: bytes
+    png: bytes = b""
+    values: np.ndarray | None = None
+    top: float | None = None
 
 
 # Black over purple and orange to a light yellow: brightness rises all the way.
@@ -74,14 +83,40 @@ def _grey(image: np.ndarray) -> bytes:
 
 
 def _map(key: str, title: str, values: np.ndarray, what: str) -> Picture:
-    finite = values[np.isfinite(values)]
-    top = float(np.percentile(finite, MAP_QUANTILE)) if len(finite) else 1.0
-    note = f"{what}; black is 0, the lightest {top:.3g} DN and more"
-    return Picture(key, title, note, heat_png(values, top))
+    return Picture(key, title, what, values=values.astype(np.float32))
 
 
-def draw(product: Product, nodata: float | None = None) -> list[Picture]:
-    """Previews of every image of a product, and maps of what differs.
+def colour_bar() -> bytes:
+    """The colours of the maps, from 0 to the top."""
+    return heat_png(np.linspace(0, 1, 255)[None], 1.0)
+
+
+def on_one_scale(drawn: Mapping[str, Sequence[Picture]]) -> dict[str, list[Picture]]:
+    """The same, with maps drawn: those of a kind by one scale, so that they can be compared.
+
+    The lightest colour is the largest of the products' 99th percentiles.
+    """
+    tops: dict[str, float] = {}
+    for picture in (p for pictures in drawn.values() for p in pictures):
+        if picture.values is not None:
+            finite = picture.values[np.isfinite(picture.values)]
+            top = float(np.percentile(finite, MAP_QUANTILE)) if len(finite) else 0.0
+            tops[picture.key] = max(top, tops.get(picture.key, 0.0))
+    done: dict[str, list[Picture]] = {}
+    for name, pictures in drawn.items():
+        done[name] = []
+        for p in pictures:
+            if p.values is not None:
+                top = tops[p.key] or 1.0  # no error anywhere
+                p = replace(p, png=heat_png(p.values, top), values=None, top=top)
+            done[name].append(p)
+    return done
+
+
+def draw(
+    product: Product, nodata: float | None = None, gains: Sequence[float] | None = None
+) -> list[Picture]:
+    """Previews of every image of a product, and maps of what differs, without their scale.
 
     Raises
     ------
@@ -112,7 +147,7 @@ def draw(product: Product, nodata: float | None = None) -> list[Picture]:
             Picture("pan", "PAN", "", _grey(pan.shrunk(cut.pan, shape, Resampling.average)))
         )
         made += _against_truth(product, fused, cut.fused, shape, limits, nodata)
-        values = _against_ms(product, ms, fused, cut)
+        values = _against_ms(product, ms, fused, cut, gains)
         what = "mean over bands of |fused degraded to the MS grid - MS|"
         made.append(_map("consistency", "disagreement with MS", values, what))
     return made
@@ -129,25 +164,55 @@ def _against_truth(
     if product.truth is None:
         return []
     with opened(product.truth, "truth", nodata) as truth:
-        look = truth.shrunk(window, shape, Resampling.average)
-        # single pixels: a mean of pixels would hide errors that cancel
-        f, t = (image.shrunk(window, shape, Resampling.nearest) for image in (fused, truth))
-        error = np.abs(f.astype(np.float64) - t).mean(axis=0)
-        valid = fused.valid_shrunk(window, shape) & truth.valid_shrunk(window, shape)
+        if window is None:
+            window = Window(0, 0, fused.width, fused.height)
+        place, on_fused, on_truth = _within(window, shape, with_truth_area(fused, truth))
+        look = np.zeros((truth.bands, *shape), truth.dtype)
+        error = np.full(shape, np.nan)
+        part = error[place].shape
+        if part[0] and part[1]:
+            look[:, place[0], place[1]] = truth.shrunk(on_truth, part, Resampling.average)
+            # single pixels: a mean of pixels would hide errors that cancel
+            f = fused.shrunk(on_fused, part, Resampling.nearest).astype(np.float64)
+            t = truth.shrunk(on_truth, part, Resampling.nearest)
+            valid = fused.valid_shrunk(on_fused, part) & truth.valid_shrunk(on_truth, part)
+            error[place] = np.where(valid, np.abs(f - t).mean(axis=0), np.nan)
         what = "mean over bands of |fused - truth|, single pixels where the picture is smaller"
         return [
             Picture("truth", "truth", "", _colour(look, limits)),
-            _map("error", "error", np.where(valid, error, np.nan), what),
+            _map("error", "error", error, what),
         ]
 
 
-def _against_ms(product: Product, ms: Image, fused: Image, cut: Any) -> np.ndarray:
+def _within(
+    window: Any, shape: tuple[int, int], area: Area
+) -> tuple[tuple[slice, slice], Window, Window]:
+    """Where the truth lies in a picture of a window, and both images' windows of that part."""
+    found = []
+    for begin, size, picture, first, other, count in (
+        (window.row_off, window.height, shape[0], area.row, area.other_row, area.height),
+        (window.col_off, window.width, shape[1], area.col, area.other_col, area.width),
+    ):
+        low, high = max(begin, first), max(begin, first, min(begin + size, first + count))
+        ends = [round((at - begin) * picture / size) for at in (low, high)]
+        found.append((slice(*ends), low, low - first + other, high - low))
+    (rows, top, other_top, height), (cols, left, other_left, width) = found
+    return (
+        (rows, cols),
+        Window(left, top, width, height),
+        Window(other_left, other_top, width, height),
+    )
+
+
+def _against_ms(
+    product: Product, ms: Image, fused: Image, cut: Cut, gains: Sequence[float] | None
+) -> np.ndarray:
     """Means over cells of MS pixels, at most ``SIDE`` along each side."""
     step = max(1, math.ceil(max(cut.ms_height, cut.ms_width) / SIDE))
     rows, cols = math.ceil(cut.ms_height / step), math.ceil(cut.ms_width / step)
     total, count = np.zeros((rows, cols)), np.zeros((rows, cols))
-    gains = ms_gains(get_sensor(product.sensor, fused.bands), None, fused.bands)
-    degrade = Degrade((cut.height, cut.width), cut.ratio, gains, cut.phase)
+    amplitudes = ms_gains(get_sensor(product.sensor, fused.bands), gains, fused.bands)
+    degrade = Degrade((cut.height, cut.width), cut.ratio, amplitudes, cut.phase)
     done = 0
     across = np.arange(cut.ms_width) // step
     masked = fused.masked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ManifestError, OptionError
-from .indices import FULL_RESOLUTION, WITH_TRUTH
-from .measure import assess_files, compare_files
+from ..paths import is_local
 
 PARTS = ("fused", "truth", "ms", "pan")
 SUFFIXES = (".tif", ".tiff", ".vrt")
@@ -29,6 +29,8 @@ class Product:
     ms, pan : str or None
         Both or neither; ms may be a list of files.
     sensor : str or None
+    ratio : float or None
+        PAN pixels per MS pixel, where MS and PAN do not say it.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Product:
     ms: str | list[str] | None = None
     pan: str | None = None
     sensor: str | None = None
+    ratio: float | None = None
 
     def check(self) -> Product:
         """Itself.
@@ -48,13 +51,13 @@ class Product:
         """
         if (self.ms is None) != (self.pan is None):
             raise OptionError(
-                f"{self.name}: has {'ms' if self.ms else 'pan'} alone; need both or neither; give "
+                f"product: has {'ms' if self.ms else 'pan'} alone; need both or neither; give "
                 "the other one too"
             )
         if self.truth is None and self.ms is None:
             raise OptionError(
-                f"{self.name}: nothing to measure it against; need the truth, or MS and PAN, or "
-                "all; give --truth, or --ms and --pan"
+                "product: nothing to measure it against; need the truth, or MS and PAN, or all; "
+                "give --truth, or --ms and --pan; a manifest's name ends in .csv or .json"
             )
         return self
 
@@ -67,14 +70,40 @@ def _from_row(row: Mapping[str, Any], where: str, folder: Path) -> Product:
             f"{where}: unknown column {', '.join(map(repr, unknown))}; need some of "
             f"{', '.join(known)}; rename or remove it"
         )
-    values = {k: str(v).strip() for k, v in row.items() if v is not None and str(v).strip()}
+    values: dict[str, Any] = {
+        k: v if isinstance(v, list) else str(v).strip()
+        for k, v in row.items()
+        if v is not None and str(v).strip()
+    }
     if "fused" not in values:
         raise ManifestError(f"{where}: no fused image; need the column 'fused'; fill it in")
-    for part in PARTS:
-        if part in values:  # relative to the manifest
-            values[part] = os.path.join(folder, values[part])
+    for key, value in values.items():
+        if isinstance(value, list) and (key != "ms" or not all(isinstance(v, str) for v in value)):
+            raise ManifestError(f"{where}: {key} is {value}; need a text; only ms may be a list")
+        if key in PARTS:  # relative to the manifest
+            several = [_beside(folder, v) for v in (value if isinstance(value, list) else [value])]
+            values[key] = several if isinstance(value, list) else several[0]
+    if "ratio" in values:
+        values["ratio"] = _number(values["ratio"], where)
     values.setdefault("name", Path(values["fused"]).stem)
-    return Product(**values).check()
+    return Product(**values)
+
+
+def _beside(folder: Path, path: str) -> str:
+    return os.path.join(folder, path) if is_local(path) else path
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        ratio = float(text)
+    except ValueError:
+        ratio = math.nan
+    if not 1 <= ratio < math.inf:
+        raise ManifestError(
+            f"{where}: ratio is {text!r}; need PAN pixels per MS pixel, e.g. 4; correct it, or "
+            "leave it empty"
+        )
+    return ratio
 
 
 def _from_manifest(path: Path) -> list[Product]:
@@ -84,7 +113,7 @@ def _from_manifest(path: Path) -> list[Product]:
             rows = json.loads(text)
         else:
             rows = list(csv.DictReader(text.splitlines(), restkey="more cells than columns"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error, RecursionError) as error:
         raise ManifestError(
             f"manifest: {path} cannot be read ({error}); need CSV with a header line, or JSON: a "
             "list of objects"
@@ -106,14 +135,15 @@ def _from_manifest(path: Path) -> list[Product]:
 
 def _from_folder(folder: Path) -> list[Product]:
     files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in SUFFIXES]
-    found = []
+    found: list[Product] = []
     for file in files:
         name, _, part = file.stem.rpartition("_")
         if part != "fused" or not name:
             continue
         parts = {f.stem: str(f) for f in files}
         others = {p: parts.get(f"{name}_{p}") for p in PARTS[1:]}
-        found.append(Product(name, str(file), **others).check())
+        taken = any(product.name == name for product in found)  # NAME_fused.tif beside .tiff
+        found.append(Product(file.name if taken else name, str(file), **others))  # type: ignore[arg-type]
     if not found:
         names = ", ".join(f.name for f in files[:5]) or "no GeoTIFF"
         raise ManifestError(
@@ -131,52 +161,12 @@ def find_products(path: str | os.PathLike[str]) -> list[Product]:
     path : path
         A folder with ``NAME_fused.tif`` and beside it ``NAME_truth.tif``, or ``NAME_ms.tif`` and
         ``NAME_pan.tif``, or all; or a manifest, CSV with a header or a JSON list of objects, with
-        some of the columns name, fused, truth, ms, pan, sensor. Its paths are relative to it.
+        some of the columns name, fused, truth, ms, pan, sensor, ratio. Its paths are relative to
+        it.
 
     Raises
     ------
-    ManifestError, OptionError
+    ManifestError
     """
     where = Path(path)
     return _from_folder(where) if where.is_dir() else _from_manifest(where)
-
-
-def measure_product(
-    product: Product,
-    *,
-    peak: float | None = None,
-    ratio: float = 4,
-    window: int = 32,
-    block: int = 32,
-    nodata: float | None = None,
-) -> dict[str, dict[str, float]]:
-    """Both families of indices, as far as the product has what they need.
-
-    Returns
-    -------
-    dict
-        ``with_truth`` and ``full_resolution``; see ``compare_files`` and ``assess_files``, also
-        for the parameters and the errors.
-    """
-    found = {}
-    if product.truth is not None:
-        found[WITH_TRUTH] = compare_files(
-            product.fused,
-            product.truth,
-            ratio=ratio,
-            peak=peak,
-            sensor=product.sensor,
-            nodata=nodata,
-            block=block,
-        )
-    if product.ms is not None and product.pan is not None:
-        found[FULL_RESOLUTION] = assess_files(
-            product.ms,
-            product.pan,
-            product.fused,
-            sensor=product.sensor,
-            window=window,
-            block=block,
-            nodata=nodata,
-        )
-    return found

@@ -8,61 +8,11 @@ from html import escape
 
 from .. import __version__
 from .indices import FAMILIES, Index, indices_of
-from .pictures import Picture
-from .table import Values
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c2430; --soft: #5c6675; --line: #d9dee6;
-  --paper: #fff; --card: #f6f8fa; --mark: #0b6bcb; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #9aa5b5; --line: #333b47;
-  --paper: #14181e; --card: #1c222b; --mark: #6cb6ff; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; background: var(--paper);
-  color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; }
-h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; } p { margin: .25rem 0 1rem; color: var(--soft); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left;
-  vertical-align: top; } th { font-weight: 600; white-space: nowrap; }
-.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.soft, .soft { color: var(--soft); }
-.swipe { position: relative; background: var(--card); border: 1px solid var(--line);
-  overflow: hidden; line-height: 0; }
-.swipe img { width: 100%; display: block; image-rendering: auto; user-select: none; }
-.swipe .over { position: absolute; inset: 0; clip-path: inset(0 calc(100% - var(--at)) 0 0); }
-.swipe .over img { height: 100%; }
-.swipe .bar { position: absolute; top: 0; bottom: 0; left: var(--at); width: 2px;
-  margin-left: -1px; background: #fff; box-shadow: 0 0 3px #000a; pointer-events: none; }
-.swipe input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0;
-  cursor: ew-resize; touch-action: pan-y; }
-.swipe:focus-within { outline: 3px solid var(--mark); outline-offset: 2px; }
-.choose { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; margin: .5rem 0; font-size: .92rem; }
-select { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line);
-  padding: .15rem .4rem; border-radius: 4px; }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem; }
-figure { margin: 0; } figure img { width: 100%; display: block; background: var(--card);
-  border: 1px solid var(--line); } figcaption { font-size: .85rem; color: var(--soft); }
-figcaption b { color: var(--ink); font-weight: 600; }
-footer { margin-top: 3rem; font-size: .85rem; color: var(--soft); }
-@media print { .swipe, .choose { display: none; } body { max-width: none; } }
-"""
-
-SCRIPT = """
-document.querySelectorAll('.compare').forEach(function (box) {
-  var swipe = box.querySelector('.swipe'), range = box.querySelector('input');
-  var under = box.querySelector('.under'), over = box.querySelector('.over img');
-  var left = box.querySelector('.left'), right = box.querySelector('.right');
-  function move() { swipe.style.setProperty('--at', range.value + '%'); }
-  function show() {
-    over.src = document.getElementById(left.value).src;
-    under.src = document.getElementById(right.value).src;
-    over.alt = left.selectedOptions[0].text; under.alt = right.selectedOptions[0].text;
-  }
-  range.addEventListener('input', move);
-  left.addEventListener('change', show); right.addEventListener('change', show);
-  move(); show();
-});
-"""
+from .page import SCRIPT, STYLE
+from .pictures import Picture, colour_bar
+from .run import Measured
+from .settings import said
+from .table import of_all, summaries
 
 
 def _cell(text: str, kind: str = "") -> str:
@@ -73,35 +23,44 @@ def _label(index: Index) -> str:
     return f"<th scope=row>{escape(index.label)} <span class=soft>{escape(index.unit)}</span></th>"
 
 
-def _one(family: str, values: Mapping[str, float]) -> str:
-    rows = [
-        f"<tr>{_label(i)}{_cell(i.text(values[i.key]), 'n')}{_cell(i.ideal, 'n soft')}"
-        f"{_cell(i.direction, 'soft')}{_cell(i.meaning, 'soft')}</tr>"
-        for i in indices_of(family)
-    ]
+def _one(family: str, result: Measured) -> str:
+    values = result.values[family]
+    rows = []
+    for i in indices_of(family):
+        why = result.left_out.get(i.key)
+        meaning = i.meaning if why is None else f"not computed: {why}"
+        rows.append(
+            f"<tr>{_label(i)}{_cell(i.text(values.get(i.key)), 'n')}{_cell(i.ideal, 'n soft')}"
+            f"{_cell(i.direction, 'soft')}{_cell(meaning, 'soft')}</tr>"
+        )
     head = "<tr><th>index<th class=n>value<th class=n>perfect<th>better<th>what it says</tr>"
     return f"<div class=wide><table>{head}{''.join(rows)}</table></div>"
 
 
-def _summary(results: Mapping[str, Values]) -> str:
-    parts = []
+def _summary(results: Mapping[str, Measured]) -> str:
+    rows = []
+    for name, result in results.items():
+        covered = result.coverage
+        share = "-" if covered is None else f"{covered.share:.4f}"
+        state = _cell("measured", "soft") if result.error is None else _cell(result.error, "error")
+        rows.append(f"<tr>{_cell(name)}{_cell(share, 'n')}{state}</tr>")
+    head = "<tr><th>product<th class=n>coverage<th>state</tr>"
+    parts = [f"<div class=wide><table>{head}{''.join(rows)}</table></div>"]
     for family, title in FAMILIES.items():
-        having = {name: found[family] for name, found in results.items() if family in found}
-        if not having:
+        found = summaries(results, family)
+        if not found:
             continue
-        rows = []
-        for i in indices_of(family):
-            values = [v[i.key] for v in having.values()]
-            worst = i.worst(values)
-            rows.append(
-                f"<tr>{_label(i)}{_cell(i.text(sum(values) / len(values)), 'n')}"
-                f"{_cell(i.text(values[worst]), 'n')}{_cell(list(having)[worst])}"
-                f"{_cell(i.direction, 'soft')}</tr>"
-            )
-        head = "<tr><th>index<th class=n>mean<th class=n>worst<th>which<th>better</tr>"
+        rows = [
+            f"<tr>{_label(s.index)}{_cell(s.index.text(s.mean), 'n')}"
+            f"{_cell(of_all(s.count, results), 'n')}{_cell(s.index.text(s.worst), 'n')}"
+            f"{_cell(s.product)}{_cell(s.index.direction, 'soft')}</tr>"
+            for s in found
+        ]
+        head = (
+            "<tr><th>index<th class=n>mean<th class=n>of<th class=n>worst<th>which<th>better</tr>"
+        )
         parts.append(
-            f"<h3>{escape(title)}, {len(having)} products</h3>"
-            f"<div class=wide><table>{head}{''.join(rows)}</table></div>"
+            f"<h3>{escape(title)}</h3><div class=wide><table>{head}{''.join(rows)}</table></div>"
         )
     return "".join(parts)
 
@@ -136,17 +95,49 @@ def _compare(number: int, pictures: Sequence[Picture]) -> str:
     )
 
 
+def _scale(picture: Picture) -> str:
+    if picture.top is None:
+        return ""
+    bar = "data:image/png;base64," + base64.b64encode(colour_bar()).decode("ascii")
+    return (
+        f"<span class=scale>0 DN <img src='{bar}' alt='colours from the least error to the most'> "
+        f"{picture.top:.3g} DN and more</span>"
+    )
+
+
 def _figures(number: int, pictures: Sequence[Picture]) -> str:
     figures = [
         f"<figure><img id=p{number}-{escape(p.key)} src='{_source(p)}' alt='{escape(p.title)}'>"
-        f"<figcaption><b>{escape(p.title)}</b> {escape(p.note)}</figcaption></figure>"
+        f"<figcaption><b>{escape(p.title)}</b> {escape(p.note)}{_scale(p)}</figcaption></figure>"
         for p in pictures
     ]
     return f"<div class=grid>{''.join(figures)}</div>"
 
 
+def _section(number: int, name: str, result: Measured, pictures: Sequence[Picture]) -> str:
+    body = [f"<section><h2>{escape(name)}</h2>"]
+    if result.error is not None:
+        return f"{body[0]}<p class=error>Not measured: {escape(result.error)}</p></section>"
+    if result.coverage is not None:
+        kind = "error" if result.coverage.lacking else "soft"
+        body.append(f"<p class={kind}>Coverage {escape(result.coverage.text())}.</p>")
+    body.append(_compare(number, pictures))
+    for family, heading in FAMILIES.items():
+        if family in result.values:
+            body.append(f"<h3>{escape(heading)}</h3>{_one(family, result)}")
+    paths = "; ".join(
+        f"{part} {path if isinstance(path, str) else ' '.join(path)}"
+        for part in ("fused", "truth", "ms", "pan")
+        if (path := result.settings.get(part)) is not None
+    )
+    body.append(f"<p class=settings>{escape(paths)}<br>{escape(said(result.settings))}</p>")
+    if pictures:
+        body.append(f"<h3>Pictures</h3>{_figures(number, pictures)}")
+    return "".join([*body, "</section>"])
+
+
 def html_of(
-    results: Mapping[str, Values],
+    results: Mapping[str, Measured],
     pictures: Mapping[str, Sequence[Picture]],
     options: Mapping[str, object],
 ) -> str:
@@ -155,28 +146,26 @@ def html_of(
     Parameters
     ----------
     results : mapping
-        Product -> family -> index -> value.
+        Product -> what was measured.
     pictures : mapping
-        Product -> pictures, with "fused" among them.
+        Product -> pictures, with "fused" among them, maps drawn by ``on_one_scale``.
     options : mapping
         What made the values; None is left out.
     """
     title = next(iter(results)) if len(results) == 1 else f"{len(results)} products"
-    said = ", ".join(f"{k} {v}" for k, v in options.items() if v is not None)
-    body = [f"<h1>{escape(title)}</h1><p>Quality of pan-sharpened images. {escape(said)}</p>"]
+    options_said = ", ".join(f"{k} {v}" for k, v in options.items() if v is not None)
+    body = [
+        f"<h1>{escape(title)}</h1><p>Quality of pan-sharpened images. {escape(options_said)}</p>"
+    ]
     if len(results) > 1:
         body.append(_summary(results))
-    for number, (name, found) in enumerate(results.items()):
-        body.append(f"<section><h2>{escape(name)}</h2>")
-        body.append(_compare(number, pictures.get(name, ())))
-        for family, heading in FAMILIES.items():
-            if family in found:
-                body.append(f"<h3>{escape(heading)}</h3>{_one(family, found[family])}")
-        body.append(f"<h3>Pictures</h3>{_figures(number, pictures.get(name, ()))}</section>")
+    for number, (name, result) in enumerate(results.items()):
+        body.append(_section(number, name, result, pictures.get(name, ())))
     body.append(
         f"<footer>pantiny {escape(__version__)}. Definitions of the indices: docs/indices.md "
         "of the package. Images share one stretch, the 2nd to the 98th percentile of the fused "
-        "one; PAN has its own.</footer>"
+        "one; PAN has its own. Error maps of a kind "
+        "share one scale on this page.</footer>"
     )
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8>"

@@ -99,10 +99,10 @@ class WithTruth:
     shape : (int, int)
         Rows and columns of the scene; at least 11 each for SSIM.
     bands : int
-    ratio : float
-        PAN pixels per MS pixel, for ERGAS.
-    peak : float
-        Largest possible value, for PSNR and SSIM.
+    ratio : float or None
+        PAN pixels per MS pixel, for ERGAS; None leaves it out.
+    peak : float or None
+        Largest possible value, for PSNR and SSIM; None leaves them out.
     block : int
         Of Q2n.
 
@@ -112,17 +112,27 @@ class WithTruth:
     """
 
     def __init__(
-        self, shape: tuple[int, int], bands: int, *, ratio: float, peak: float, block: int = 32
+        self,
+        shape: tuple[int, int],
+        bands: int,
+        *,
+        ratio: float | None,
+        peak: float | None,
+        block: int = 32,
     ) -> None:
         self._shape, self._bands = shape, bands
-        self._ratio, self._peak = positive(ratio, "ratio"), positive(peak, "peak")
-        check_window(GAUSSIAN, *shape, "SSIM")
+        self._ratio = None if ratio is None else positive(ratio, "ratio")
+        self._peak = None if peak is None else positive(peak, "peak")
         pairs = [(k, bands + k) for k in range(bands)]
-        constants = (0.01 * self._peak) ** 2, (0.03 * self._peak) ** 2
         self._moments = Moments(error_pairs(bands), errors=True)
         self._angles, self._edges = Angles(), Edges()
         self._uqi = WindowMeans(pairs, UQI_WINDOW, core().UQI)
-        self._ssim = WindowMeans(pairs, GAUSSIAN, core().SSIM, *constants)
+        self._windows = [self._uqi]
+        if self._peak is not None:
+            check_window(GAUSSIAN, *shape, "SSIM")
+            constants = (0.01 * self._peak) ** 2, (0.03 * self._peak) ** 2
+            self._ssim = WindowMeans(pairs, GAUSSIAN, core().SSIM, *constants)
+            self._windows.append(self._ssim)
         self._q2n = _q2n(bands, check_block(block))
         self._steady, self._came = _Steady(), 0
 
@@ -145,7 +155,7 @@ class WithTruth:
         self._came += fused.shape[1]
         for sums in (self._moments, self._angles, self._edges):
             sums.update((fused, truth), valid)
-        for windows in (self._uqi, self._ssim):
+        for windows in self._windows:
             windows.update([*fused, *truth], valid)
         self._q2n.update([*truth, *fused], valid)
 
@@ -162,19 +172,18 @@ class WithTruth:
         """
         _all_came(self._came, self._shape[0], "rows")
         moments = self._moments.compute()
-        return _finite(
-            {
-                "psnr": psnr_of(moments, self._peak),
-                "rmse": rmse_of(moments),
-                "cc": cc_of(moments),
-                "sam": float(np.degrees(self._angles.compute())),
-                "ergas": ergas_of(moments, self._ratio),
-                "scc": self._edges.compute(),
-                "uqi": float(self._uqi.compute().mean()),
-                "ssim": float(self._ssim.compute().mean()),
-                "q2n": float(self._q2n.compute()[0]),
-            }
-        )
+        found = {
+            "psnr": None if self._peak is None else psnr_of(moments, self._peak),
+            "rmse": rmse_of(moments),
+            "cc": cc_of(moments),
+            "sam": float(np.degrees(self._angles.compute())),
+            "ergas": None if self._ratio is None else ergas_of(moments, self._ratio),
+            "scc": self._edges.compute(),
+            "uqi": float(self._uqi.compute().mean()),
+            "ssim": None if self._peak is None else float(self._ssim.compute().mean()),
+            "q2n": float(self._q2n.compute()[0]),
+        }
+        return _finite({key: value for key, value in found.items() if value is not None})
 
 
 def _all_came(came: int, wanted: int, what: str) -> None:
