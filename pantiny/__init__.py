@@ -25,7 +25,20 @@ _HOME = {
     "Model": "weights",
     "PanTinyError": "errors",
 }
-_MODULES = ("demo", "degrade", "errors", "metrics", "nn", "sensors", "training", "weights")
+_MODULES = (
+    "benchmarks",
+    "classical",
+    "demo",
+    "degrade",
+    "errors",
+    "evaluate",
+    "kernels",
+    "metrics",
+    "nn",
+    "sensors",
+    "training",
+    "weights",
+)
 
 __all__ = [*_HOME, "__version__"]
 

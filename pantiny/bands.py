@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import OptionError
-from .sensors import BGRN, WAVELENGTHS_NM, WORLDVIEW8
+from .sensors import BGRN, DEFAULT_NAMES, WAVELENGTHS_NM, WORLDVIEW8
 
 _SYNONYMS = {
     "b": "blue",
@@ -111,7 +111,7 @@ def parse_bands(bands: str | Sequence[str], n_bands: int) -> tuple[str, ...]:
 
 def default_names(n_bands: int) -> tuple[str, ...] | None:
     """Names assumed when nobody gives any, or None."""
-    return {3: BGRN[:3], 4: BGRN, 8: WORLDVIEW8}.get(n_bands)
+    return DEFAULT_NAMES.get(n_bands)
 
 
 def band_groups(

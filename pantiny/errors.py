@@ -5,6 +5,13 @@ Every message reads "where: what arrived; what is needed; how to fix it".
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
+from pathlib import Path
+
+_HERE = f"{Path(__file__).parent}{os.sep}"
+
 
 class PanTinyError(Exception):
     """Base of every error this package raises on purpose."""
@@ -126,5 +133,31 @@ class DependencyError(PanTinyError, ImportError):
     """An optional dependency is not installed; the text names the extra."""
 
 
-class BitDepthWarning(UserWarning):
+class PanTinyWarning(UserWarning):
+    """Base of every warning this package gives."""
+
+
+class BitDepthWarning(PanTinyWarning):
     """The bit depth was inferred from the data because nobody stated it."""
+
+
+class GainWarning(PanTinyWarning):
+    """Nothing says which bands of a sensor an image has; the mean of its MTF gains was taken."""
+
+
+class UnitWarning(PanTinyWarning):
+    """PAN and MS seem to be in different units, which an index cannot see."""
+
+
+def warn(text: str, kind: type[PanTinyWarning]) -> None:
+    """Warn at the line outside this package that led here."""
+    level = 2
+    while level < 50:
+        try:
+            frame = sys._getframe(level - 1)
+        except ValueError:  # no caller is outside
+            break
+        if not frame.f_code.co_filename.startswith(_HERE):
+            break
+        level += 1
+    warnings.warn(text, kind, stacklevel=level)

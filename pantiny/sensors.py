@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .errors import OptionError
+from .errors import GainWarning, OptionError, warn
 
 # Centre wavelengths in nm of the names used for bands, field standard order.
 WAVELENGTHS_NM: dict[str, int] = {
@@ -25,6 +25,8 @@ WAVELENGTHS_NM: dict[str, int] = {
 
 BGRN = ("blue", "green", "red", "nir")
 WORLDVIEW8 = ("coastal", "blue", "green", "yellow", "red", "red-edge", "nir", "nir2")
+# Names assumed for an image of so many bands when nobody gives any.
+DEFAULT_NAMES: dict[int, tuple[str, ...]] = {3: BGRN[:3], 4: BGRN, 8: WORLDVIEW8}
 
 
 @dataclass(frozen=True)
@@ -54,18 +56,27 @@ class Sensor:
     def gains_for(self, n_bands: int, names: Sequence[str] | None = None) -> tuple[float, ...]:
         """MTF gains for an image of ``n_bands`` bands of this sensor.
 
-        Bands with names get the gain of that name. Without names, an image of the sensor's
-        band count is in delivery order, and any other gets the mean gain in every band.
+        Bands with names get the gain of that name, or the mean of all where the table has none.
+        Without names, an image of the sensor's band count is in delivery order; otherwise three
+        bands are blue, green, red and four blue, green, red, nir. For any other count the mean of
+        all gains is taken in every band, with a ``GainWarning`` where they differ.
         """
-        mean = sum(self.gains) / len(self.gains)
-        if names is not None:
-            known = dict(zip(self.bands, self.gains))
-            return tuple(known.get(name, mean) for name in names)
-        if n_bands == len(self.gains):
+        if names is None and n_bands == len(self.gains):
             return self.gains
-        if len(self.gains) == 8 and n_bands == 4:  # the blue, green, red, nir of an 8-band sensor
-            return tuple(self.gains[self.bands.index(b)] for b in BGRN)
-        return (mean,) * n_bands
+        known = dict(zip(self.bands, self.gains))
+        if names is None and known.keys() >= set(DEFAULT_NAMES.get(n_bands, ("none",))):
+            names = DEFAULT_NAMES[n_bands]
+        mean = self.gains[0]
+        if len(set(self.gains)) > 1:
+            mean = sum(self.gains) / len(self.gains)
+            if names is None:
+                warn(
+                    f"sensor: {self.name} has MTF gains for {', '.join(self.bands)}, the image "
+                    f"{n_bands} bands without names; need to know which; their mean {mean:.3f} is "
+                    "taken in every band; give gains= or, to fuse, bands=",
+                    GainWarning,
+                )
+        return (mean,) * n_bands if names is None else tuple(known.get(n, mean) for n in names)
 
 
 def _table() -> dict[str, Sensor]:

@@ -50,6 +50,7 @@ def masks(height: int, width: int, ratio: int) -> tuple[np.ndarray, np.ndarray]:
 # The reference
 
 
+@pytest.mark.filterwarnings("ignore::pantiny.errors.GainWarning")
 @METHOD
 @pytest.mark.parametrize(("ratio", "bands"), [(4, 4), (4, 1), (2, 3), (3, 8), (5, 5), (8, 4)])
 def test_the_result_is_the_reference_s(method: str, ratio: int, bands: int) -> None:

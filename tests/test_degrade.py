@@ -101,6 +101,24 @@ def test_the_response_at_nyquist_is_the_gain(ratio: int) -> None:
         np.testing.assert_allclose(along[k, 6:-6, 0] * signs, gain, rtol=0.02)
 
 
+@pytest.mark.parametrize(
+    ("ratio", "gain", "taps"),
+    [(4, 0.30, 16), (4, 0.15, 20), (4, 0.11, 22), (2, 0.30, 8), (3, 0.3, 13)],
+)
+def test_the_kernel_is_the_documented_one(ratio: int, gain: float, taps: int) -> None:
+    """docs/degrade.md, "The MTF filter": one sample in the middle, tap by tap."""
+    coarse, at = 15, 7
+    points = np.eye(coarse * ratio)[:, None].repeat(ratio, 1)  # a column of light each
+    found = np.array([degrade_ms(p[None], ratio, (gain,))[0, 0, at] for p in points])
+    assert np.count_nonzero(found) == taps
+    sigma = ratio / math.pi * math.sqrt(-2 * math.log(gain))
+    away = [j - (ratio * at + (ratio - 1) / 2) for j in range(coarse * ratio)]
+    weight = [
+        math.exp(-d * d / (2 * sigma**2)) if abs(d) <= math.ceil(4 * sigma) else 0 for d in away
+    ]
+    np.testing.assert_allclose(found, np.array(weight) / math.fsum(weight), atol=1e-15)
+
+
 def test_the_antialiased_cubic_stops_what_the_coarse_grid_cannot_hold() -> None:
     x = np.arange(96)
     wave = np.broadcast_to(np.cos(2 * math.pi * 0.4 * x), (8, 96))  # 1.6 periods per sample

@@ -48,6 +48,7 @@ def at(x: float, y: float, gsd_m: float) -> Affine:
     return Affine(gsd_m, 0, ORIGIN[0] + x, 0, -gsd_m, ORIGIN[1] - y)
 
 
+@pytest.mark.filterwarnings("ignore::pantiny.errors.GainWarning")
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
 @pytest.mark.parametrize("ratio", [2, 4])
 def test_the_bits_of_the_arrays(tmp_path: Path, dtype: str, ratio: int) -> None:
@@ -291,6 +292,7 @@ def test_memory_does_not_grow_with_rows(tmp_path: Path) -> None:
     assert 4096 * 1536 * 8 > 20 * MIB  # PAN in float64 would not fit
 
 
+@pytest.mark.filterwarnings("ignore::pantiny.errors.GainWarning")
 def test_the_command(tmp_path: Path) -> None:
     ms, pan = make_pair(tmp_path, nodata=0)
     outs = tmp_path / "a.tif", tmp_path / "b.tif"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pantiny.errors import ShapeError
+from pantiny.errors import DataError, OptionError, ShapeError
 from pantiny.metrics import ergas, psnr, q2n, sam
 from pantiny.metrics._hypercomplex import product
 
@@ -129,7 +129,10 @@ def test_sam_leaves_zero_spectra_out() -> None:
     truth[:, :2] = 0
     fused[:, 3] = 0
     assert sam(fused, truth) == pytest.approx(45, abs=1e-9)
-    assert sam(np.zeros((2, 4, 4)), truth) == 0
+    with pytest.raises(DataError, match=r"SAM: one of the spectra is zero in every valid pixel"):
+        sam(np.zeros((2, 4, 4)), truth)
+    with pytest.raises(DataError, match=r"mask: no pixel is left"):
+        sam(fused, truth, mask=np.zeros((4, 4)))
 
 
 def test_ergas_by_hand() -> None:
@@ -137,6 +140,16 @@ def test_ergas_by_hand() -> None:
     # relative MSE 1/100 and 1/400, mean 1/160; 100/4 / sqrt(160)
     assert ergas(truth + 10, truth, ratio=4) == pytest.approx(1.97642354, abs=1e-7)
     assert ergas(truth + 10, truth, ratio=2) == pytest.approx(3.95284708, abs=1e-7)
+
+
+def test_ergas_refuses_the_inverse_ratio() -> None:
+    truth = image(5, 2)
+    for ratio in (0.25, 0.999):
+        with pytest.raises(OptionError, match=r"ratio: got 0\.\d+; need .* 1 or more; .* h/l"):
+            ergas(truth + 1, truth, ratio=ratio)
+    with pytest.raises(OptionError, match=r"give its inverse, 4$"):
+        ergas(truth, truth, ratio=1 / 4)
+    assert ergas(truth + 1, truth, ratio=1) > 0
 
 
 def test_ergas_of_a_black_band_is_zero_where_met_and_infinite_where_missed() -> None:

@@ -49,6 +49,17 @@ def test_public_names_exist() -> None:
         pantiny.nothing  # noqa: B018
 
 
+def test_public_submodules_are_attributes() -> None:
+    names = "benchmarks classical degrade demo errors evaluate kernels metrics sensors weights"
+    for name in names.split():
+        result = run(f"import pantiny; assert pantiny.{name}.__name__ == 'pantiny.{name}'")
+        assert result.returncode == 0, result.stderr
+    for name in ("classes", "streaming"):
+        code = f"import pantiny.metrics as m; assert m.{name}.__name__ == 'pantiny.metrics.{name}'"
+        result = run(f"{code}; assert '{name}' in dir(m)")
+        assert result.returncode == 0, result.stderr
+
+
 def test_version_is_the_distributions() -> None:
     import importlib.metadata
 

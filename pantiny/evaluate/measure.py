@@ -58,7 +58,7 @@ def compare_files(
         area = with_truth_area(f, t)
         found_ratio, _ = find_ratio(ratio, None, f.tags)
         found_peak, _ = find_peak(peak, sensor, t.dtype, f.tags)
-        return compare(f, t, area, ratio=found_ratio, peak=found_peak, block=block)
+        return compare(f, t, area, ratio=found_ratio, peak=found_peak, block=block)[0]
 
 
 def with_truth_area(fused: Image, truth: Image) -> Area:
@@ -78,8 +78,8 @@ def with_truth_area(fused: Image, truth: Image) -> Area:
 
 def compare(
     fused: Image, truth: Image, area: Area, *, ratio: float | None, peak: float | None, block: int
-) -> dict[str, float]:
-    """The indices of open images; see ``compare_files``."""
+) -> tuple[dict[str, float], dict[str, str]]:
+    """The indices of open images, and why others are missing; see ``compare_files``."""
     size = (area.height, area.width)
     sums = WithTruth(size, fused.bands, ratio=ratio, peak=peak, block=block)
     masked = fused.masked or truth.masked
@@ -88,7 +88,7 @@ def compare(
         truth_rows, truth_valid = truth.read(area.rows_of_other(row, count))
         valid = both_valid(fused_valid, truth_valid, fused_rows.shape[1:]) if masked else None
         sums.update(fused_rows, truth_rows, valid)
-    return sums.compute()
+    return sums.compute(), sums.missing
 
 
 def assess_files(
@@ -149,7 +149,7 @@ def assess_files(
         cut = aligned(m, p, f)
         return assess(
             m, p, f, cut, sensor=known, gains=gains, window=window, block=block, variant=variant
-        )
+        )[0]
 
 
 def assess(
@@ -163,8 +163,8 @@ def assess(
     window: int,
     block: int,
     variant: str,
-) -> dict[str, float]:
-    """The indices of open images; see ``assess_files``."""
+) -> tuple[dict[str, float], dict[str, str]]:
+    """The indices of open images, and why others are missing; see ``assess_files``."""
     replaced = replace_variant(ms, pan, fused, cut, variant, window, sensor)
     sums = FullResolution(
         fused.bands,
@@ -188,4 +188,4 @@ def assess(
         if ms_end > ms_done:
             sums.update_ms(*ms.read(cut.rows_of_ms(ms_done, ms_end - ms_done)))
             ms_done = ms_end
-    return replaced(sums.compute())
+    return replaced(sums.compute()), sums.missing

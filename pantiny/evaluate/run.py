@@ -128,7 +128,10 @@ def measure_product(
                 left_out["ergas"] = NO_RATIO
             if top is None:
                 left_out |= {key: NO_PEAK for key in ("psnr", "ssim")}
-            values[WITH_TRUTH] = compare(fused, truth, area, ratio=found, peak=top, block=block)
+            values[WITH_TRUTH], missing = compare(
+                fused, truth, area, ratio=found, peak=top, block=block
+            )
+            left_out = missing | left_out
         if product.ms is not None:
             if covered is None:
                 covered = coverage_of(fused, pan, cut.on_pan, cut.fusible, "pan")
@@ -142,10 +145,11 @@ def measure_product(
                 "window": window,
                 "variant": variant,
             }
-            values[FULL_RESOLUTION] = assess(
+            values[FULL_RESOLUTION], missing = assess(
                 ms, pan, fused, cut,
                 sensor=known, gains=gains, window=window, block=block, variant=variant,
             )  # fmt: skip
+            left_out |= missing
         settings |= {"block": block, "nodata": nodata}
     assert covered is not None
     if covered.lacking:

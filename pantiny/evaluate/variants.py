@@ -59,16 +59,13 @@ def replace_variant(
     spectral = d_lambda(found[0], found[1], **options)
     spatial = d_s(*found, **options, sensor=sensor, phase=place)
 
-    def put(values: Values) -> Values:
-        return {
-            **values,
-            "d_lambda": spectral,
-            "d_s": spatial,
-            "qnr": qnr_of(spectral, spatial),
-            "hqnr": qnr_of(values["d_lambda_k"], spatial),
-        }
+    def replaced(values: Values) -> Values:
+        put = {"d_lambda": spectral, "d_s": spatial, "qnr": qnr_of(spectral, spatial)}
+        if "d_lambda_k" in values:
+            put["hqnr"] = qnr_of(values["d_lambda_k"], spatial)
+        return {**values, **put}
 
-    return put
+    return replaced
 
 
 def _whole(

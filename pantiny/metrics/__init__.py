@@ -3,7 +3,13 @@
 With truth: ``psnr``, ``rmse``, ``cc``, ``sam``, ``ergas``, ``scc``, ``uqi``, ``ssim``, ``q2n``.
 Without: ``d_lambda``, ``d_s``, ``qnr``, ``d_lambda_k``, ``d_s_r``, ``hqnr``, ``rqnr``,
 ``r_ergas``, ``r_sam``, ``r_q2n``, ``d_rho``. Everything is computed in float64.
+
+Submodules ``streaming`` (scenes in rows) and ``classes`` (means over batches) are imported when
+they are used.
 """
+
+from importlib import import_module
+from typing import Any
 
 from .full_resolution import d_lambda, d_rho, d_s, d_s_r, hqnr, qnr, rqnr
 from .reprojection import d_lambda_k, r_ergas, r_q2n, r_sam
@@ -31,3 +37,15 @@ __all__ = [
     "ssim",
     "uqi",
 ]
+
+_MODULES = ("classes", "streaming")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -18,6 +18,8 @@ Phase = float | tuple[float, float] | None
 def ms_gains(sensor: str | Sensor | None, gains: Sequence[float] | None, bands: int) -> tuple:
     """MTF gain of each band at MS Nyquist: given, or the sensor's, or that of an unknown one.
 
+    Which bands of a sensor an image has: see ``Sensor.gains_for``.
+
     Raises
     ------
     OptionError, ShapeError
@@ -25,9 +27,20 @@ def ms_gains(sensor: str | Sensor | None, gains: Sequence[float] | None, bands: 
     if gains is None:
         known = get_sensor(sensor, bands)
         return known.gains_for(bands) if known else (UNKNOWN_GAIN,) * bands
-    found = tuple(float(g) for g in gains)
+    found = check_gains(gains)
     if len(found) != bands:
         raise ShapeError(f"gains: got {len(found)} for {bands} bands; need one per band")
+    return found
+
+
+def check_gains(gains: Sequence[float]) -> tuple[float, ...]:
+    """Amplitudes.
+
+    Raises
+    ------
+    OptionError
+    """
+    found = tuple(float(g) for g in gains)
     if not all(0 < g < 1 for g in found):
         raise OptionError(f"gains: got {found}; need amplitudes between 0 and 1")
     return found

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, DtypeError, OptionError, ShapeError
+from ..errors import DataError, DtypeError, OptionError, ShapeError, UnitWarning, warn
 
 KERNEL_DTYPES = tuple(map(np.dtype, ("uint8", "uint16", "int16", "float32", "float64")))
 
@@ -142,6 +142,38 @@ def positive(value: Any, name: str) -> float:
     if not 0 < number < float("inf"):
         raise OptionError(f"{name}: got {value!r}; need a number above 0")
     return number
+
+
+def pan_per_ms(value: Any) -> float:
+    """The ratio of ERGAS: PAN pixels per MS pixel.
+
+    Raises
+    ------
+    OptionError
+    """
+    ratio = positive(value, "ratio")
+    if ratio < 1:
+        raise OptionError(
+            f"ratio: got {value!r}; need PAN pixels per MS pixel, 1 or more; this looks like h/l, "
+            f"PAN's pixel size over MS's: give its inverse, {1 / ratio:g}"
+        )
+    return ratio
+
+
+UNITS_APART = 20.0  # times that PAN may be larger or smaller than MS
+
+
+def warn_of_units(pan: float, ms: float) -> bool:
+    """Whether root mean squares are so far apart that units must differ; if so, warns."""
+    if not (pan > UNITS_APART * ms > 0 or ms > UNITS_APART * pan > 0):
+        return False
+    warn(
+        f"ms, pan: got root mean squares of {ms:.4g} and {pan:.4g}, more than {UNITS_APART:g} "
+        "times apart; need fused, ms and pan in one unit, or D_s is near 0 whatever the images "
+        "hold; convert them, e.g. all to DN",
+        UnitWarning,
+    )
+    return True
 
 
 def refuse_nan(image: np.ndarray, mask: np.ndarray | None, name: str) -> None:

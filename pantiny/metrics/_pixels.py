@@ -111,13 +111,19 @@ class Moments(_Chunks):
     def mean(self) -> np.ndarray:
         return np.asarray(self._anchor + self._mean)
 
+    def rms(self, bands: Sequence[int]) -> float:
+        """Root of the mean square of bands whose squares are among the pairs."""
+        mean, at = self.mean, self._pairs.index
+        squares = [self.product[at((k, k))] / self.count + mean[k] ** 2 for k in bands]
+        return float(np.sqrt(np.mean(squares)))
+
 
 class Angles(_Chunks):
     """Mean spectral angle in radians; pixels where either spectrum is zero are left out."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._sum, self._count = 0.0, 0
+        self._sum, self._count, self._valid = 0.0, 0, 0
 
     def _add(self, chunk: Chunk) -> None:
         *images, mask = chunk
@@ -130,11 +136,26 @@ class Angles(_Chunks):
         keep = ~((norm_f == 0) | (norm_t == 0))  # NaN is kept, to be seen
         self._sum += float(angle[keep].sum())
         self._count += int(keep.sum())
+        self._valid += keep.size
 
     def compute(self) -> float:
-        """Radians; 0 where there is no angle."""
+        """Radians.
+
+        Raises
+        ------
+        DataError
+            If no pixel is valid, or none has an angle.
+        """
         self._finish()
-        return self._sum / self._count if self._count else 0.0
+        if not self._valid:
+            raise nothing_valid()
+        if not self._count:
+            raise DataError(
+                "SAM: one of the spectra is zero in every valid pixel; need one pixel at least "
+                "where both are not, a zero spectrum has no angle; check that neither image is "
+                "empty"
+            )
+        return self._sum / self._count
 
 
 def _sobel(image: np.ndarray) -> np.ndarray:

@@ -58,3 +58,25 @@ class RowFeed:
 
 def _cut(pieces: Sequence[np.ndarray | None], first: int, last: int) -> list[np.ndarray | None]:
     return [None if p is None else p[..., first:last, :] for p in pieces]
+
+
+class Queue:
+    """Rows that wait for those of other sources."""
+
+    def __init__(self) -> None:
+        self._rows: np.ndarray | None = None
+
+    def put(self, rows: np.ndarray) -> None:
+        """Behind the others."""
+        held = self._rows
+        self._rows = rows if held is None else np.concatenate((held, rows), axis=-2)
+
+    def __len__(self) -> int:
+        return 0 if self._rows is None else int(self._rows.shape[-2])
+
+    def take(self, count: int) -> np.ndarray:
+        """The first ``count``."""
+        assert self._rows is not None
+        taken = self._rows[..., :count, :]
+        self._rows = self._rows[..., count:, :].copy()
+        return taken

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..sensors import Sensor
+from ..sensors import Sensor, get_sensor
 from ._grids import both, coarse_mask, degrade, ms_gains, pan_gain
-from ._inputs import as_images, as_mask, as_pan, grid_ratio
+from ._inputs import as_images, as_mask, as_pan, grid_ratio, warn_of_units
 from ._variants import Request, Spectra, get_variant
 
 Gains = Sequence[float] | None
 
+SAMPLES = 1 << 16  # of a band: a unit shows in few, and the indices are fast
 WITHOUT: Any = object()  # an image that the index does not take; None is a mistake
 
 
@@ -35,9 +36,25 @@ class Scene:
         self.pan = None if pan is WITHOUT else as_pan(pan, self.fused)
         self.mask = as_mask(mask, self.fused)
         self.count, self.bands, self.height, self.width = self.fused.shape
-        self.sensor, self.gains = sensor, ms_gains(sensor, gains, self.bands)
-        self.phase = phase
+        self.sensor, self._given, self.phase = get_sensor(sensor, self.bands), gains, phase
+        self._gains: tuple[float, ...] | None = None
         self.ratio = 1 if self.ms is None else grid_ratio(self.fused, self.ms)
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        """MTF gain of each band; looked up once, so that a warning comes once and when needed."""
+        if self._gains is None:
+            self._gains = ms_gains(self.sensor, self._given, self.bands)
+        return self._gains
+
+    def check_units(self) -> None:
+        """Warn where PAN and MS cannot be in one unit."""
+        assert self.ms is not None and self.pan is not None
+        for i, (ms, pan) in enumerate(zip(self.ms, self.pan)):
+            valid = self.valid(i)
+            low = coarse_mask(valid, self.ratio)
+            if warn_of_units(_magnitude(pan[None], valid), _magnitude(ms, low)):
+                return
 
     def valid(self, i: int) -> np.ndarray | None:
         return None if self.mask is None else self.mask[i]
@@ -72,3 +89,14 @@ class Scene:
         assert self.ms is not None
         low, valid = degrade(self.fused[i], self.ratio, self.gains, self.valid(i), self.phase)
         return low, self.ms[i], both(valid, coarse_mask(self.valid(i), self.ratio))
+
+
+def _magnitude(image: np.ndarray, mask: np.ndarray | None) -> float:
+    """Root of the mean square of valid pixels of [K, H, W], of every n-th row; 0 of none."""
+    step = -(-image[0].size // SAMPLES)
+    rows = image[:, ::step]
+    values = rows if mask is None else rows[:, mask[::step] != 0]
+    if not values.size:
+        return 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.sqrt(np.square(values, dtype=np.float64).mean()))

@@ -16,6 +16,20 @@ Pair = tuple[int, int]
 SIDE = 8  # bands of a group of pairs along each side: as many planes as the core takes
 
 
+def check_side(window: object, name: str = "window") -> int:
+    """A window that fits into some image.
+
+    Raises
+    ------
+    OptionError
+    """
+    side = as_int(window)
+    most = int(core().MAX_WINDOW)
+    if side is None or not 1 <= side <= most:
+        raise OptionError(f"{name}: got {window!r}; need a whole number of pixels, 1 to {most}")
+    return side
+
+
 def check_window(window: object, height: int, width: int, name: str = "window") -> int:
     """A window that fits into the image.
 
@@ -23,10 +37,7 @@ def check_window(window: object, height: int, width: int, name: str = "window") 
     ------
     OptionError, ShapeError
     """
-    side = as_int(window)
-    most = int(core().MAX_WINDOW)
-    if side is None or not 1 <= side <= most:
-        raise OptionError(f"{name}: got {window!r}; need a whole number of pixels, 1 to {most}")
+    side = check_side(window, name)
     if side > min(height, width):
         raise ShapeError(
             f"{name}: a window of {side} pixels does not fit into {height}x{width}; need one that "

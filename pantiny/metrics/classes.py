@@ -6,13 +6,32 @@ them, calling the object does both for one batch. Memory is constant: a sum and 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
+from ..sensors import get_sensor
 from . import full_resolution, reprojection, with_truth
+from ._grids import check_gains
+from ._inputs import pan_per_ms, positive
+from ._variants import get_variant
+from ._windows import check_side
+from .with_truth import check_block, check_units
+
+# What tells whether an option is possible before there is an image.
+_CHECKS: dict[str, Callable[[Any], object]] = {
+    "block": check_block,
+    "gains": lambda gains: None if gains is None else check_gains(gains),
+    "sensor": get_sensor,
+    "units": check_units,
+    "variant": get_variant,
+    "window": check_side,
+    **{name: partial(positive, name=name) for name in ("alpha", "beta", "p", "peak", "q")},
+}
 
 
 class Index:
@@ -21,7 +40,15 @@ class Index:
     Parameters
     ----------
     **options
-        Those of the function of the same name, except ``mask`` and ``reduction``.
+        Those of the function of the same name, except ``mask``, which goes to ``update``, and
+        ``reduction``.
+
+    Raises
+    ------
+    TypeError
+        At once, for an option that the function does not have or one that is missing.
+    OptionError
+        At once, for one that cannot be honoured whatever the images.
 
     Attributes
     ----------
@@ -32,11 +59,38 @@ class Index:
 
     function: Callable[..., Any]
     higher_is_better: bool
+    __signature__: inspect.Signature
     is_differentiable = False
+    _ratio: Callable[[Any], object] = staticmethod(pan_per_ms)
+
+    def __init_subclass__(cls) -> None:
+        """The signature: options of the function by keyword."""
+        own = inspect.signature(cls.function).parameters.values()
+        cls.__signature__ = inspect.Signature(
+            [p for p in own if p.kind is p.KEYWORD_ONLY and p.name not in ("mask", "reduction")]
+        )
 
     def __init__(self, **options: Any) -> None:
+        self._check(options)
         self._options = options
         self.reset()
+
+    @classmethod
+    def _check(cls, options: dict[str, Any]) -> None:
+        signature = inspect.signature(cls)
+        try:
+            signature.bind(**options)
+        except TypeError as error:
+            takes = ", ".join(signature.parameters) or "none"
+            raise TypeError(
+                f"{cls.__name__}: {error}; options are those of "
+                f"pantiny.metrics.{cls.function.__name__}: {takes}; "
+                "a mask goes to update"
+            ) from None
+        for name, value in options.items():
+            check = cls._ratio if name == "ratio" else _CHECKS.get(name)
+            if check is not None:
+                check(value)
 
     def reset(self) -> None:
         """Forget all images."""
@@ -117,3 +171,4 @@ RErgas = _class("RErgas", reprojection.r_ergas, higher_is_better=False)
 RSam = _class("RSam", reprojection.r_sam, higher_is_better=False)
 RQ2n = _class("RQ2n", reprojection.r_q2n, higher_is_better=True)
 DRho = _class("DRho", full_resolution.d_rho, higher_is_better=False)
+DRho._ratio = staticmethod(full_resolution.rho_window)

@@ -41,7 +41,7 @@ def d_lambda(
     mask: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """Spectral distortion; 0 to 1, lower is better, 0 is perfect.
+    """Spectral distortion; 0 to 2, lower is better, 0 is perfect.
 
     ``(mean over pairs i < j of |Q(F_i, F_j) - Q(M_i, M_j)|^p)^(1/p)``; 0 for one band.
 
@@ -50,7 +50,8 @@ def d_lambda(
     fused : array [K, H, W] or [N, K, H, W]
         Any real dtype and linear unit; numpy or torch.
     ms : array [K, h, w] or [N, K, h, w]
-        Native MS of the same ground and unit, ``H = r h`` and ``W = r w``.
+        Native MS of the same ground and unit, ``H = r h`` and ``W = r w``. A factor between the
+        units of F and M goes unseen here.
     variant : {"alparone08", "toolbox", "pantiny", "torchmetrics"}
         * ``alparone08``: Q over every window inside; ``window`` pixels on F and ``window / r`` on
           M, which cover the same ground.
@@ -105,17 +106,20 @@ def d_s(
     mask: Any = None,
     reduction: str = "mean",
 ) -> Any:
-    """Spatial distortion; 0 to 1, lower is better, 0 is perfect.
+    """Spatial distortion; 0 to 2, lower is better, 0 is perfect.
 
     ``(mean over bands of |Q(F_k, P) - Q(M_k, P_L)|^q)^(1/q)`` with P_L PAN on the MS grid.
 
     Parameters
     ----------
     pan : array [H, W], [N, H, W] or [N, 1, H, W]
+        In the unit of ``fused`` and ``ms``: in another one every Q with PAN, and so D_s, is near
+        0. A ``UnitWarning`` is given where the root mean squares of PAN and MS lie more than 20
+        times apart.
     sensor : str or Sensor, optional
-        Its PAN gain makes P_L: a Gaussian with that gain at MS Nyquist (``pantiny.degrade``);
-        0.15 for an unknown one. ``pantiny`` always takes 0.15 and samples it at index r*i, 1.5
-        pixels off the centre for r = 4.
+        Its PAN gain makes P_L: a Gaussian with that gain at MS Nyquist ("The MTF filter" in
+        docs/degrade.md); 0.15 for an unknown one. ``pantiny`` always takes 0.15 and samples it at
+        index r*i, 1.5 pixels off the centre for r = 4.
     pan_low : array [h, w] or [N, h, w], optional
         P_L itself. ``torchmetrics`` otherwise takes a 7x7 box and a bilinear resampling.
     phase : float, optional
@@ -128,6 +132,7 @@ def d_s(
     """
     scene, power = Scene(fused, ms, pan, mask, sensor, None, phase), positive(q, "q")
     low = _pan_low(pan_low, scene)
+    scene.check_units()
 
     def one(i: int) -> float:
         found = scene.spectra(i, variant, window, low, spectral=False)
@@ -153,12 +158,15 @@ def qnr(
 ) -> Any:
     """Quality with no reference; 0 to 1, higher is better.
 
-    ``(1 - D_lambda)^alpha (1 - D_s)^beta``, both with exponent 1, in one pass over the data.
-    Parameters, returns, errors and sources as ``d_lambda`` and ``d_s``.
+    ``(1 - D_lambda)^alpha (1 - D_s)^beta``, both with exponent 1, in one pass over the data. In
+    every variant a distortion above 1 counts as 1, so that QNR is 0: the published formula does
+    not say, and its product of two negative factors would be positive. Parameters, returns,
+    errors and sources as ``d_lambda`` and ``d_s``.
     """
     scene = Scene(fused, ms, pan, mask, sensor, None, phase)
     powers = positive(alpha, "alpha"), positive(beta, "beta")
     low = _pan_low(pan_low, scene)
+    scene.check_units()
 
     def one(i: int) -> float:
         found = scene.spectra(i, variant, window, low)
@@ -237,8 +245,8 @@ def hqnr(
 ) -> Any:
     """Hybrid QNR, ``(1 - D_lambda_K)(1 - D_s)``; 0 to 1, higher is better.
 
-    Source: Aiazzi et al., IGARSS 2014. Parameters, returns and errors as ``d_lambda_k`` and
-    ``d_s``.
+    A D_s above 1 counts as 1, as in ``qnr``. Source: Aiazzi et al., IGARSS 2014. Parameters,
+    returns and errors as ``d_lambda_k`` and ``d_s``.
     """
     spectral = d_lambda_k(
         fused, ms, block=block, sensor=sensor, gains=gains, phase=phase, mask=mask, reduction="none"

@@ -74,12 +74,15 @@ def r_q2n(
     """Reprojection Q2n: of the fused image, degraded to the MS grid, against MS.
 
     0 to 1, higher is better. Each band is degraded by the sensor's Gaussian MTF and decimated
-    at MS pixel centres (``pantiny.degrade.degrade_ms``).
+    at MS pixel centres (``pantiny.degrade.degrade_ms``; its taps, edges and phase: "The MTF
+    filter" in docs/degrade.md). F and M must be in one unit.
 
     Parameters
     ----------
     sensor : str or Sensor, optional
-        Gives the gains; without it and without ``gains`` 0.30 in every band.
+        Gives the gains; without it and without ``gains`` 0.30 in every band. Three bands are taken
+        for blue, green, red, four for blue, green, red, nir; of a count that the table lacks the
+        mean gain is taken, with a ``GainWarning`` where gains differ.
     gains : sequence of K float, optional
         MTF gain of each band at MS Nyquist.
     phase : float, optional

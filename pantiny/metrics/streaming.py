@@ -13,19 +13,22 @@ from typing import Any
 import numpy as np
 
 from ..engine import core
-from ..errors import DataError, OptionError, ShapeError
+from ..errors import OptionError, ShapeError
 from ..sensors import Sensor
+from ._gather import Absent, Gather, apart, degrees, mean
 from ._grids import Degrade, Phase, both, coarse_mask, ms_gains, pan_gain
 from ._hypercomplex import q2n_of_blocks, q2n_pairs
-from ._inputs import as_values, positive
+from ._inputs import as_values, pan_per_ms, positive, warn_of_units
 from ._pixels import Angles, Edges, Moments
-from ._rows import RowFeed
+from ._rows import Queue, RowFeed
 from ._variants import coarse_window, pairs_of
 from ._windows import GAUSSIAN, BlockMeans, WindowMeans, check_window
 from .full_resolution import qnr_of, rho_pairs, rho_window, scatter_pairs, unexplained
 from .with_truth import cc_of, check_block, ergas_of, error_pairs, psnr_of, rmse_of
 
 UQI_WINDOW = 8
+NO_PEAK = Absent("peak: got none; PSNR and SSIM need the largest possible value; give peak=")
+NO_RATIO = Absent("ratio: got none; ERGAS needs PAN pixels per MS pixel; give ratio=")
 
 
 def _rows(image: Any, bands: int, width: int, name: str) -> np.ndarray:
@@ -76,16 +79,6 @@ def _q2n(bands: int, block: int) -> BlockMeans:
     return BlockMeans(q2n_pairs(bands), block, values, mirror=True)
 
 
-def _finite(values: dict[str, float]) -> dict[str, float]:
-    bad = [name for name, value in values.items() if np.isnan(value)]
-    if bad:
-        raise DataError(
-            f"{', '.join(bad)}: the index is NaN; an image holds NaN or infinity; mark such pixels "
-            "with mask="
-        )
-    return values
-
-
 def _quiet() -> np.errstate:
     """No warnings on the way to the error that names NaN."""
     return np.errstate(invalid="ignore", over="ignore", divide="ignore")
@@ -100,11 +93,16 @@ class WithTruth:
         Rows and columns of the scene; at least 11 each for SSIM.
     bands : int
     ratio : float or None
-        PAN pixels per MS pixel, for ERGAS; None leaves it out.
+        PAN pixels per MS pixel, for ERGAS; at least 1; None leaves it out.
     peak : float or None
         Largest possible value, for PSNR and SSIM; None leaves them out.
     block : int
         Of Q2n.
+
+    Attributes
+    ----------
+    missing : dict of str
+        After ``compute``: the reason for each index that has no value.
 
     Raises
     ------
@@ -121,20 +119,19 @@ class WithTruth:
         block: int = 32,
     ) -> None:
         self._shape, self._bands = shape, bands
-        self._ratio = None if ratio is None else positive(ratio, "ratio")
-        self._peak = None if peak is None else positive(peak, "peak")
+        self._ratio = NO_RATIO if ratio is None else pan_per_ms(ratio)
+        self._peak = NO_PEAK if peak is None else positive(peak, "peak")
         pairs = [(k, bands + k) for k in range(bands)]
         self._moments = Moments(error_pairs(bands), errors=True)
         self._angles, self._edges = Angles(), Edges()
-        self._uqi = WindowMeans(pairs, UQI_WINDOW, core().UQI)
-        self._windows = [self._uqi]
-        if self._peak is not None:
+        self._windows = {"uqi": WindowMeans(pairs, UQI_WINDOW, core().UQI)}
+        if not isinstance(self._peak, Absent):
             check_window(GAUSSIAN, *shape, "SSIM")
             constants = (0.01 * self._peak) ** 2, (0.03 * self._peak) ** 2
-            self._ssim = WindowMeans(pairs, GAUSSIAN, core().SSIM, *constants)
-            self._windows.append(self._ssim)
+            self._windows["ssim"] = WindowMeans(pairs, GAUSSIAN, core().SSIM, *constants)
         self._q2n = _q2n(bands, check_block(block))
         self._steady, self._came = _Steady(), 0
+        self.missing: dict[str, str] = {}
 
     @_quiet()
     def update(self, fused: Any, truth: Any, mask: Any = None) -> None:
@@ -155,60 +152,41 @@ class WithTruth:
         self._came += fused.shape[1]
         for sums in (self._moments, self._angles, self._edges):
             sums.update((fused, truth), valid)
-        for windows in self._windows:
+        for windows in self._windows.values():
             windows.update([*fused, *truth], valid)
         self._q2n.update([*truth, *fused], valid)
 
     @_quiet()
     def compute(self) -> dict[str, float]:
-        """The indices, once all rows came.
+        """The indices, once all rows came, but for those in ``missing``.
 
         Raises
         ------
         ShapeError
             If rows are missing.
         DataError
-            If nothing valid is left or an image holds NaN.
+            If no index is left or an image holds NaN.
         """
         _all_came(self._came, self._shape[0], "rows")
-        moments = self._moments.compute()
-        found = {
-            "psnr": None if self._peak is None else psnr_of(moments, self._peak),
-            "rmse": rmse_of(moments),
-            "cc": cc_of(moments),
-            "sam": float(np.degrees(self._angles.compute())),
-            "ergas": None if self._ratio is None else ergas_of(moments, self._ratio),
-            "scc": self._edges.compute(),
-            "uqi": float(self._uqi.compute().mean()),
-            "ssim": None if self._peak is None else float(self._ssim.compute().mean()),
-            "q2n": float(self._q2n.compute()[0]),
-        }
-        return _finite({key: value for key, value in found.items() if value is not None})
+        found = Gather()
+        self.missing = found.missing
+        moments = found.part(self._moments.compute)
+        found.index("psnr", psnr_of, moments, self._peak)
+        found.index("rmse", rmse_of, moments)
+        found.index("cc", cc_of, moments)
+        found.index("sam", degrees, found.part(self._angles.compute))
+        found.index("ergas", ergas_of, moments, self._ratio)
+        found.index("scc", float, found.part(self._edges.compute))
+        found.index("uqi", mean, found.part(self._windows["uqi"].compute))
+        ssim = self._windows.get("ssim")
+        found.index("ssim", mean, found.part(ssim.compute) if ssim else NO_PEAK)
+        found.index("q2n", mean, found.part(self._q2n.compute))
+        return found.result()
 
 
 def _all_came(came: int, wanted: int, what: str) -> None:
     if came != wanted:
         raise ShapeError(f"{what}: {came} came of {wanted}; need all, once; call update with them")
-
-
-class _Queue:
-    """Rows that wait for those of other sources."""
-
-    def __init__(self) -> None:
-        self._rows: np.ndarray | None = None
-
-    def put(self, rows: np.ndarray) -> None:
-        held = self._rows
-        self._rows = rows if held is None else np.concatenate((held, rows), axis=-2)
-
-    def __len__(self) -> int:
-        return 0 if self._rows is None else int(self._rows.shape[-2])
-
-    def take(self, count: int) -> np.ndarray:
-        assert self._rows is not None
-        taken = self._rows[..., :count, :]
-        self._rows = self._rows[..., count:, :].copy()
-        return taken
 
 
 class FullResolution:
@@ -232,6 +210,11 @@ class FullResolution:
         Of D_lambda and D_s, in PAN pixels.
     block : int
         Of Q2n, in MS pixels.
+
+    Attributes
+    ----------
+    missing : dict of str
+        After ``compute``: the reason for each index that has no value.
 
     Raises
     ------
@@ -274,13 +257,14 @@ class FullResolution:
         self._under = RowFeed(self._ratio, 0)
         self._moments, self._angles = Moments(error_pairs(bands), errors=True), Angles()
         self._q2n = _q2n(bands, check_block(block))
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, Queue] = {}
         self._steady, self._ms_steady = _Steady(), _Steady()
         self._came, self._ms_came = 0, 0
+        self.missing: dict[str, str] = {}
 
     def _put(self, name: str, rows: np.ndarray | None) -> None:
         if rows is not None:
-            self._queues.setdefault(name, _Queue()).put(rows)
+            self._queues.setdefault(name, Queue()).put(rows)
 
     @_quiet()
     def update(self, fused: Any, pan: Any, mask: Any = None) -> None:
@@ -357,39 +341,49 @@ class FullResolution:
         steady = self._ms_steady if name == "ms valid" else self._steady
         return bool(steady.masked)
 
-    @_quiet()
     def compute(self) -> dict[str, float]:
-        """The indices, once all rows came.
+        """The indices, once all rows came, but for those in ``missing``.
 
         Raises
         ------
         ShapeError
             If rows are missing.
         DataError
-            If nothing valid is left or an image holds NaN.
+            If no index is left or an image holds NaN.
+
+        Notes
+        -----
+        A ``UnitWarning`` if PAN and MS cannot be in one unit.
         """
         _all_came(self._came, self._shape[0], "rows of the PAN grid")
         _all_came(self._ms_came, self._ms_shape[0], "rows of ms")
-        fine, low = self._fine.compute(), self._pan_low.compute()
-        spatial = float(np.abs(fine[self._spectral :] - low).mean())
-        spectral = 0.0
-        if self._spectral:
-            spectral = float(np.abs(fine[: self._spectral] - self._bands_low.compute()).mean())
-        reprojected = float(self._q2n.compute()[0])
-        khan = 1 - reprojected
-        regression = unexplained(self._scatter.compute(), self._bands)
-        return _finite(
-            {
-                "d_lambda": spectral,
-                "d_s": spatial,
-                "qnr": qnr_of(spectral, spatial),
-                "d_lambda_k": khan,
-                "hqnr": qnr_of(khan, spatial),
-                "d_s_r": regression,
-                "rqnr": qnr_of(khan, regression),
-                "r_ergas": ergas_of(self._moments.compute(), self._ratio),
-                "r_sam": float(np.degrees(self._angles.compute())),
-                "r_q2n": reprojected,
-                "d_rho": float(self._rho.compute().mean()),
-            }
-        )
+        found, pan, ms = self._gathered()
+        values = found.result()
+        if "d_s" in values and "r_ergas" in values:
+            n = self._bands
+            warn_of_units(pan.rms([n]), ms.rms(range(n, 2 * n)))
+        return values
+
+    @_quiet()
+    def _gathered(self) -> tuple[Gather, Moments, Moments]:
+        """The indices, moments of the PAN grid and of the MS grid."""
+        found, n = Gather(), self._spectral
+        self.missing = found.missing
+        fine = found.part(self._fine.compute)
+        low = found.part(self._pan_low.compute)
+        low_bands = found.part(self._bands_low.compute) if n else np.zeros(0)
+        spectral = found.index("d_lambda", lambda f, m: apart(f[:n], m), fine, low_bands)
+        spatial = found.index("d_s", lambda f, p: apart(f[n:], p), fine, low)
+        found.index("qnr", qnr_of, spectral, spatial)
+        q2n = found.part(self._q2n.compute)
+        khan = found.index("d_lambda_k", lambda q: 1 - mean(q), q2n)
+        found.index("hqnr", qnr_of, khan, spatial)
+        scatter = found.part(self._scatter.compute)
+        regression = found.index("d_s_r", partial(unexplained, bands=self._bands), scatter)
+        found.index("rqnr", qnr_of, khan, regression)
+        moments = found.part(self._moments.compute)
+        found.index("r_ergas", partial(ergas_of, ratio=self._ratio), moments)
+        found.index("r_sam", degrees, found.part(self._angles.compute))
+        found.index("r_q2n", mean, q2n)
+        found.index("d_rho", mean, found.part(self._rho.compute))
+        return found, scatter, moments

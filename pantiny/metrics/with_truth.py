@@ -12,7 +12,7 @@ from ..engine import core
 from ..errors import OptionError
 from ..system import as_int
 from ._hypercomplex import q2n_of_blocks, q2n_pairs
-from ._inputs import as_images, as_mask, over_images, positive, refuse_nan, same_shape
+from ._inputs import as_images, as_mask, over_images, pan_per_ms, positive, refuse_nan, same_shape
 from ._pixels import Angles, Edges, Moments
 from ._windows import GAUSSIAN, block_means, check_window, uqi_of_blocks, window_means
 
@@ -131,13 +131,19 @@ def cc(fused: Any, truth: Any, *, mask: Any = None, reduction: str = "mean") -> 
     return over_images(pair.count, reduction, lambda i: cc_of(_moments(pair, i)))
 
 
+def check_units(units: object) -> None:
+    """Raise OptionError unless SAM can be given in them."""
+    if units not in UNITS:
+        raise OptionError(f"units: got {units!r}; need 'degrees' or 'radians'")
+
+
 def sam(
     fused: Any, truth: Any, *, units: str = "degrees", mask: Any = None, reduction: str = "mean"
 ) -> Any:
     """Spectral angle mapper: mean angle between spectra; lower is better, 0 is perfect.
 
-    ``mean over pixels of arccos(<f, g> / (|f| |g|))``. Pixels where either spectrum is zero are
-    left out; 0 where none is left.
+    ``mean over pixels of arccos(<f, g> / (|f| |g|))``. A zero spectrum has no angle: pixels where
+    either is zero are left out, and ``DataError`` where none is left.
 
     Parameters
     ----------
@@ -148,8 +154,7 @@ def sam(
     Source: Yuhas, Goetz, Boardman, JPL Airborne Geoscience Workshop, 1992. Other parameters,
     returns and errors as ``psnr``.
     """
-    if units not in UNITS:
-        raise OptionError(f"units: got {units!r}; need 'degrees' or 'radians'")
+    check_units(units)
     pair = _Pair(fused, truth, mask)
     factor = 180 / math.pi if units == "degrees" else 1.0
 
@@ -172,14 +177,14 @@ def ergas(
     Parameters
     ----------
     ratio : float
-        PAN pixels per MS pixel, e.g. 4.
+        PAN pixels per MS pixel, e.g. 4; at least 1. Some papers write its inverse, h/l.
 
     Notes
     -----
     Source: Wald, Data Fusion, 2002 (ERGAS is from 2000). Other parameters, returns and errors as
     ``psnr``.
     """
-    factor, pair = positive(ratio, "ratio"), _Pair(fused, truth, mask)
+    factor, pair = pan_per_ms(ratio), _Pair(fused, truth, mask)
     return over_images(pair.count, reduction, lambda i: ergas_of(_moments(pair, i), factor))
 
 

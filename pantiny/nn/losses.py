@@ -36,6 +36,13 @@ __all__ = [
 PADDINGS = ("zero", "valid")
 
 
+def _check(peak: float, padding: str) -> None:
+    if padding not in PADDINGS:
+        raise OptionError(f"padding: got {padding!r}; need one of {', '.join(PADDINGS)}")
+    if not 0 < peak < float("inf"):
+        raise OptionError(f"peak: got {peak!r}; need a number above 0")
+
+
 def ssim(fused: Tensor, truth: Tensor, peak: float = 1.0, padding: str = "zero") -> Tensor:
     """Mean structural similarity (Wang et al. 2004); higher is better, at most 1.
 
@@ -55,10 +62,7 @@ def ssim(fused: Tensor, truth: Tensor, peak: float = 1.0, padding: str = "zero")
     ------
     ShapeError, DtypeError, OptionError
     """
-    if padding not in PADDINGS:
-        raise OptionError(f"padding: got {padding!r}; need one of {', '.join(PADDINGS)}")
-    if not 0 < peak < float("inf"):
-        raise OptionError(f"peak: got {peak!r}; need a number above 0")
+    _check(peak, padding)
     if fused.shape != truth.shape:
         raise ShapeError(
             f"fused, truth: got shapes {tuple(fused.shape)} and {tuple(truth.shape)}; need two "
@@ -80,6 +84,7 @@ class SSIMLoss(nn.Module):
 
     def __init__(self, peak: float = 1.0, padding: str = "zero") -> None:
         super().__init__()
+        _check(peak, padding)
         self.peak, self.padding = peak, padding
 
     def forward(self, fused: Tensor, truth: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ def d_lambda(fused: Tensor, ms: Tensor, *, window: int = 32, p: float = 1) -> Te
     fused : Tensor [N, K, H, W]
         Any linear unit.
     ms : Tensor [N, K, h, w]
-        Native MS in the same unit.
+        Native MS in the same unit, which nothing here checks.
     window : int
         Pixels of the PAN grid, a multiple of the ratio.
     p : float
@@ -170,6 +170,7 @@ def d_s(
     Parameters
     ----------
     pan : Tensor [N, 1, H, W]
+        In the unit of the others; in another one D_s is near 0 whatever it holds.
     sensor : str or Sensor, optional
         Its PAN gain takes PAN to the MS grid; 0.15 for an unknown one.
     pan_low : Tensor [N, 1, h, w], optional
@@ -182,6 +183,12 @@ def d_s(
     scene = _Scene(fused, ms, window)
     found = scene.spatial(*scene.low(pan, sensor, pan_low), _positive(q, "q"))
     return found.mean().to(scene.fused.dtype)
+
+
+def _factor(distortion: Tensor, power: float) -> tuple[Tensor, Tensor]:
+    """``(1 - distortion)^power``, 0 beyond 1; and how far beyond 1 it is, negative."""
+    left = 1 - distortion
+    return _power(left.clamp(min=0), power), left.clamp(max=0)
 
 
 def qnr(
@@ -197,14 +204,36 @@ def qnr(
 ) -> Tensor:
     """``(1 - D_lambda)^alpha (1 - D_s)^beta``, mean over images; higher is better.
 
+    Where a distortion exceeds 1, ``pantiny.metrics.qnr`` is 0 and has no slope. Here it goes on
+    below 0, for any exponent: the product with distortions cut at 1, which is 0, plus
+    ``min(1 - D_lambda, 0) + min(1 - D_s, 0)``; at least -2. It never rises with a distortion,
+    as the product of negative factors would.
+
     Parameters, errors and notes as ``d_lambda`` and ``d_s``.
     """
     scene = _Scene(fused, ms, window)
-    spectral = (1 - scene.spectral(1.0)).clamp(min=0)
-    spatial = (1 - scene.spatial(*scene.low(pan, sensor, pan_low), 1.0)).clamp(min=0)
-    powers = _positive(alpha, "alpha"), _positive(beta, "beta")
-    found = _power(spectral, powers[0]) * _power(spatial, powers[1])
+    spectral, too_spectral = _factor(scene.spectral(1.0), _positive(alpha, "alpha"))
+    distortion = scene.spatial(*scene.low(pan, sensor, pan_low), 1.0)
+    spatial, too_spatial = _factor(distortion, _positive(beta, "beta"))
+    found = spectral * spatial + too_spectral + too_spatial
     return found.mean().to(scene.fused.dtype)
+
+
+def _check_ratio(ratio: int) -> int:
+    if isinstance(ratio, bool) or not isinstance(ratio, int) or not 1 <= ratio <= 64:
+        raise OptionError(f"ratio: got {ratio!r}; need a whole number of PAN pixels per MS pixel")
+    return ratio
+
+
+def _check_window(window: int) -> int:
+    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+        raise OptionError(f"window: got {window!r}; need a whole number of PAN pixels, 1 or more")
+    return window
+
+
+def _check_sensor(sensor: str | Sensor | None) -> str | Sensor | None:
+    get_sensor(sensor)
+    return sensor
 
 
 def d_rho(fused: Tensor, pan: Tensor, *, ratio: int) -> Tensor:
@@ -225,8 +254,7 @@ def d_rho(fused: Tensor, pan: Tensor, *, ratio: int) -> Tensor:
     -----
     Windows that are constant in one image count 1, in both 0; their gradient counts as 0.
     """
-    if isinstance(ratio, bool) or not isinstance(ratio, int) or not 1 <= ratio <= 64:
-        raise OptionError(f"ratio: got {ratio!r}; need a whole number of PAN pixels per MS pixel")
+    _check_ratio(ratio)
     planes = as_planes(fused, "fused")
     pairs = [(k, planes.shape[1]) for k in range(planes.shape[1])]
     side = 2 * -(-ratio // 2)
@@ -239,7 +267,7 @@ class DLambdaLoss(nn.Module):
 
     def __init__(self, window: int = 32, p: float = 1) -> None:
         super().__init__()
-        self.window, self.p = window, p
+        self.window, self.p = _check_window(window), _positive(p, "p")
 
     def forward(self, fused: Tensor, ms: Tensor) -> Tensor:
         """Scalar of fused [N, K, H, W] and ms [N, K, h, w]."""
@@ -251,7 +279,8 @@ class DSLoss(nn.Module):
 
     def __init__(self, window: int = 32, q: float = 1, sensor: str | Sensor | None = None) -> None:
         super().__init__()
-        self.window, self.q, self.sensor = window, q, sensor
+        self.window, self.q = _check_window(window), _positive(q, "q")
+        self.sensor = _check_sensor(sensor)
 
     def forward(
         self, fused: Tensor, ms: Tensor, pan: Tensor, pan_low: Tensor | None = None
@@ -263,7 +292,13 @@ class DSLoss(nn.Module):
 
 
 class QNRLoss(nn.Module):
-    """``1 - qnr`` as a module."""
+    """``1 - qnr`` as a module: 0 to 3, as ``qnr`` goes on below 0.
+
+    Raises
+    ------
+    OptionError
+        At once, for an option that cannot be honoured; so do the modules beside it.
+    """
 
     def __init__(
         self,
@@ -273,7 +308,8 @@ class QNRLoss(nn.Module):
         sensor: str | Sensor | None = None,
     ) -> None:
         super().__init__()
-        self.window, self.alpha, self.beta, self.sensor = window, alpha, beta, sensor
+        self.window, self.sensor = _check_window(window), _check_sensor(sensor)
+        self.alpha, self.beta = _positive(alpha, "alpha"), _positive(beta, "beta")
 
     def forward(
         self, fused: Tensor, ms: Tensor, pan: Tensor, pan_low: Tensor | None = None
@@ -290,7 +326,7 @@ class DRhoLoss(nn.Module):
 
     def __init__(self, ratio: int = 4) -> None:
         super().__init__()
-        self.ratio = ratio
+        self.ratio = _check_ratio(ratio)
 
     def forward(self, fused: Tensor, pan: Tensor) -> Tensor:
         """Scalar of fused [N, K, H, W] and pan [N, 1, H, W]."""

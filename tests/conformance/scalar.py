@@ -70,7 +70,9 @@ def angle(u: list[float], v: list[float]) -> float:
 def sam(fused: Image, truth: Image, *, units: str = "degrees", mask: Mask | None = None) -> float:
     f, g = [flat(p, mask) for p in fused], [flat(p, mask) for p in truth]
     angles = [angle(list(u), list(v)) for u, v in zip(zip(*f), zip(*g)) if any(u) and any(v)]
-    radians = mean(angles) if angles else 0.0
+    if not angles:
+        raise ValueError("sam: no pixel has an angle; a zero spectrum has none")
+    radians = mean(angles)
     return math.degrees(radians) if units == "degrees" else radians
 
 

@@ -120,7 +120,7 @@ def qnr(
 ) -> float:
     spectral = d_lambda(fused, ms, variant=variant, window=window)
     spatial = d_s(fused, ms, pan, variant=variant, window=window, sensor=sensor, pan_low=pan_low)
-    return (1.0 - spectral) ** alpha * (1.0 - spatial) ** beta
+    return max(1.0 - spectral, 0.0) ** alpha * max(1.0 - spatial, 0.0) ** beta
 
 
 def reprojected(
