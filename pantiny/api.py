@@ -10,10 +10,11 @@ import numpy as np
 
 from .arrays import as_array, check_pair, returner
 from .bands import parse_bands
+from .cuda_arrays import device_pair, is_device_array
 from .engine import Settings
-from .errors import DtypeError, OptionError, RatioError, ShapeError
-from .fusers import choose_fuser
-from .options import check_tile, fill_value, radiometry
+from .errors import BackendError, DtypeError, OptionError, RatioError, ShapeError
+from .fusers import CudaFuser, choose_fuser
+from .options import Radiometry, check_tile, fill_value, radiometry
 from .pair import ArraySink, ArraySource, Mask
 from .progress import progress_to
 from .sensors import Sensor, get_sensor
@@ -40,7 +41,7 @@ def fuse(
     ratio: int | None = None,
     consistency: int | None = None,
     backend: str = "auto",
-    precision: str = "fp32",
+    precision: str = "auto",
     threads: int | None = None,
     memory: int | str | None = None,
     tile: int | None = None,
@@ -53,8 +54,9 @@ def fuse(
     ----------
     ms : array [K, h, w] or [N, K, h, w]
         Multispectral image(s) in DN, bands first: uint8, uint16, int16 or float32. A numpy
-        array, a CPU torch tensor, or anything with ``__array_interface__`` or DLPack. A masked
-        array's mask counts as nodata.
+        array, a torch tensor, or anything with ``__array_interface__`` or DLPack; on a GPU a
+        torch tensor, a cupy array or anything with ``__cuda_array_interface__``, read where it
+        is. A masked array's mask counts as nodata.
     pan : array [H, W], [1, H, W], [N, H, W] or [N, 1, H, W]
         Panchromatic image(s) in DN; ``H = r * h``, ``W = r * w``, r a whole number from 2
         to 8. Both images start at the same corner.
@@ -84,11 +86,12 @@ def fuse(
     consistency : int, optional
         Back-projection steps 0 to 8 that make the degraded result agree with MS; 0 is the
         network as published; default: what the model's file says.
-    backend : {"auto", "cpu", "reference"}
-        The compiled core, or numpy in float64 (slow; for checks).
-    precision : {"fp32", "bf16"}
-        ``bf16`` rounds the operands of the network's 1x1 and 3x3 products to bfloat16, sums
-        and everything else stay float32: less exact, and only on processors with AVX512-BF16.
+    backend : {"auto", "cpu", "cuda", "reference"}
+        The compiled core; its kernels on a GPU, the image whole; or numpy in float64 (slow; for
+        checks). ``auto``: where the images are.
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        ``auto`` is fp32. The 16-bit ones round the operands of the network's products, sums
+        stay float32: less exact. On the CPU bf16 needs a processor with AVX512-BF16.
     threads : int, optional
         Default: every core this process may use.
     memory : int or str, optional
@@ -105,8 +108,10 @@ def fuse(
     Returns
     -------
     array [K, H, W] or [N, K, H, W]
-        MS's dtype, rounded half to even and saturated; torch in, torch out, else numpy.
-        The same bits for any ``threads``, ``tile`` and ``memory``.
+        MS's dtype, rounded half to even and saturated; torch in, torch out, else numpy; from
+        a GPU in the same place (see ``pantiny.cuda_arrays.DeviceArray``), work that the
+        caller's stream may not have finished. The same bits for any ``threads``, ``tile`` and
+        ``memory``.
 
     Raises
     ------
@@ -126,39 +131,61 @@ def fuse(
     >>> pantiny.fuse(ms, pan, bits=11).shape
     (4, 32, 32)
     """
+    on_device = is_device_array(ms) or is_device_array(pan)
+    if on_device and backend == "auto":
+        backend = "cuda"
     fuser = choose_fuser(
         method, model=model, backend=backend, precision=precision, consistency=consistency
     )
+    n_threads, budget, side = resolve_threads(threads), parse_bytes(memory), check_tile(tile)
+
+    def settings_for(dtype: np.dtype, n_bands: int, found: int) -> tuple[Radiometry, Settings]:
+        names = parse_bands(bands, n_bands) if bands is not None else None
+        known = get_sensor(sensor, n_bands)
+        if names is None and known is not None and len(known.bands) == n_bands:
+            names = known.bands
+        rad = radiometry(dtype, n_bands, known, bits, names)
+        fuser.prepare(names, rad)
+        fill, reserve = fill_value(nodata, dtype)
+        return rad, Settings(
+            scale=(1 / found, 1 / found),
+            offset=(0.0, 0.0),
+            gains=rad.gains,
+            consistency=fuser.consistency,
+            threads=n_threads,
+            memory=budget,
+            tile=side,
+            low=rad.low,
+            high=rad.high,
+            fill=fill,
+            reserve=reserve,
+            precision=fuser.precision,
+        )
+
+    if on_device:
+        if not isinstance(fuser, CudaFuser):
+            raise BackendError(
+                f"ms, pan: got images on a device with method {method!r} and backend {backend!r}, "
+                "which run on the CPU; need the network on CUDA; copy the images to host memory, "
+                "or leave method and backend out"
+            )
+        pair = device_pair(ms, pan)
+        found = _ratio(pair.ms_shape[2:], pair.pan_shape[1:], ratio)
+        rad, settings = settings_for(np.dtype(pair.dtype), pair.ms_shape[1], found)
+        with progress_to(progress, "fuse") as tell:
+            return fuser.run_on_device(
+                ms, pair, settings, rad=rad, nodata=nodata, mask=mask, ratio=found, out=out,
+                progress=tell,
+            )  # fmt: skip
     masked_ms = ms
     give_back = returner(ms)
     ms_array, pan_array = as_array(ms, "ms"), as_array(pan, "pan")
     ms_array, pan_array, batched = check_pair(ms_array, pan_array)
     count, n_bands = ms_array.shape[:2]
     found = _ratio(ms_array.shape[2:], pan_array.shape[1:], ratio)
-    names = parse_bands(bands, n_bands) if bands is not None else None
-    known = get_sensor(sensor, n_bands)
-    if names is None and known is not None and len(known.bands) == n_bands:
-        names = known.bands
-    rad = radiometry(ms_array.dtype, n_bands, known, bits, names)
-    fuser.prepare(names, rad)
-    fill, reserve = fill_value(nodata, ms_array.dtype)
-    n_threads, budget, side = resolve_threads(threads), parse_bytes(memory), check_tile(tile)
+    rad, settings = settings_for(ms_array.dtype, n_bands, found)
     masks = _masks(mask, masked_ms, pan, ms_array, pan_array, batched)
     result = _result(out, ms_array, pan_array, batched)
-    settings = Settings(
-        scale=(1 / found, 1 / found),
-        offset=(0.0, 0.0),
-        gains=rad.gains,
-        consistency=fuser.consistency,
-        threads=n_threads,
-        memory=budget,
-        tile=side,
-        low=rad.low,
-        high=rad.high,
-        fill=fill,
-        reserve=reserve,
-        precision=fuser.precision,
-    )
     with progress_to(progress, "fuse") as tell:
         for i in range(count):
             ms_valid, valid = masks[i]

@@ -33,8 +33,8 @@ def as_array(x: Any, name: str) -> np.ndarray:
     elif _is_torch(x):
         if x.device.type != "cpu":
             raise BackendError(
-                f"{name}: got a tensor on {x.device}; this version runs on the CPU only; "
-                f"pass {name}.cpu()"
+                f"{name}: got a tensor on {x.device}; need ms and pan both in host memory or both "
+                f"on one CUDA device; pass {name}.cpu()"
             )
         if str(x.dtype) == "torch.bfloat16":
             raise DtypeError(f"{name}: got torch.bfloat16; need {_names()}; pass {name}.float()")

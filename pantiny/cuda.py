@@ -1,13 +1,8 @@
-"""The CUDA backend: what of it is usable here, and pairs fused on a device.
-
-Arrays that live on a device (torch, cupy, or anything with ``__cuda_array_interface__``) are
-read where they are, on their stream; images in host memory are copied there and back.
-"""
+"""The CUDA backend: what of it is usable here; models, plans and their memory on devices; pairs
+in host memory fused on a device. Arrays that live on a device: ``cuda_arrays``."""
 
 from __future__ import annotations
 
-import logging
-import sys
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -17,11 +12,9 @@ from typing import Any
 import numpy as np
 
 from .engine import CORE_FUSIONS, Progress, Settings, Sink, Source
-from .errors import BackendError, CoreError, DataError, DtypeError, MemoryBudgetError, ShapeError
+from .errors import BackendError, CoreError, MemoryBudgetError
 from .system import format_bytes
 from .weights import Model
-
-log = logging.getLogger("pantiny")
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 DTYPES = {"uint8": 0, "uint16": 1, "int16": 2, "float32": 3}
@@ -137,11 +130,12 @@ class Geometry:
 
 
 @dataclass
-class _Kept:
+class Kept:
+    """A plan with what its runs need."""
+
     plan: Any
-    scratch: Any  # of the scale
+    scratch: Any  # of the scale contract
     dn_per_unit: Any
-    found: Any
     lock: threading.Lock
 
 
@@ -151,7 +145,7 @@ class _Store:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._models: dict[tuple[Any, ...], Any] = {}
-        self._plans: OrderedDict[tuple[Any, ...], _Kept] = OrderedDict()
+        self._plans: OrderedDict[tuple[Any, ...], Kept] = OrderedDict()
 
     def model(self, model: Model, precision: str, device: int) -> Any:
         key = (model.sha256, precision, device)
@@ -165,7 +159,7 @@ class _Store:
 
     def plan(
         self, model: Model, precision: str, device: int, stream: int, geometry: Geometry
-    ) -> _Kept:
+    ) -> Kept:
         handle = self.model(model, precision, device)
         key = (model.sha256, precision, device, stream, geometry)
         with self._lock:
@@ -178,7 +172,7 @@ class _Store:
             self._plans[key] = kept
             return kept
 
-    def _made(self, handle: Any, g: Geometry) -> _Kept:
+    def _made(self, handle: Any, g: Geometry) -> Kept:
         core = module()
         scene = core.Scene(
             images=g.images,
@@ -199,6 +193,7 @@ class _Store:
         try:
             plan = core.Plan(handle, scene)
             scratch = core.Memory(core.scale_bytes(g.images))
+            dn_per_unit = core.Memory(8 * g.images)
         except RuntimeError as error:
             self._plans.clear()
             raise MemoryBudgetError(
@@ -206,9 +201,7 @@ class _Store:
                 f"{g.shape[0]}x{g.shape[1]} pixels ({error}); need smaller images or batches, or "
                 "backend='cpu', which streams"
             ) from error
-        return _Kept(
-            plan, scratch, core.Memory(8 * g.images), core.Memory(16 * g.images), threading.Lock()
-        )
+        return Kept(plan, scratch, dn_per_unit, threading.Lock())
 
     def clear(self) -> None:
         with self._lock:
@@ -216,15 +209,16 @@ class _Store:
             self._models.clear()
 
 
-_store = _Store()
+store = _Store()
 
 
 def clear() -> None:
     """Give back the device memory kept for the next pair of the same size."""
-    _store.clear()
+    store.clear()
 
 
-# One device array as the core takes it: (address, dtype, strides in samples).
+# One device array as the core takes it: (address, dtype, strides of image, band, row and column in
+# samples).
 Samples = tuple[int, int, list[int]]
 Mask = tuple[int, list[int]]
 NO_MASK: Mask = (0, [0, 0])
@@ -293,10 +287,10 @@ def run_source(
         targets = [next(slots) if b >= 0 else -1 for b in group.write]
         out = np.empty((len(written), height, width), sink.dtype)
         result = core.Memory(out.nbytes)
-        kept = _store.plan(model, precision, 0, 0, geometry)
+        kept = store.plan(model, precision, 0, 0, geometry)
         with kept.lock:
             kept.dn_per_unit.copy_in(np.array([scale], np.float64))
-            _run(
+            run_plan(
                 kept,
                 ms=(ms_at, DTYPES[str(ms.dtype)], _plane_strides(ms.shape)),
                 pan=(pan_at, DTYPES[str(pan.dtype)], _plane_strides(pan.shape)),
@@ -315,7 +309,7 @@ def run_source(
     del keep
 
 
-def _run(kept: _Kept, *, settings: Settings, stream: int, **images: Any) -> None:
+def run_plan(kept: Kept, *, settings: Settings, stream: int, **images: Any) -> None:
     try:
         kept.plan.run(
             **images,
@@ -328,105 +322,3 @@ def _run(kept: _Kept, *, settings: Settings, stream: int, **images: Any) -> None
         )
     except RuntimeError as error:
         raise CoreError(f"the CUDA core refuses the pair: {error}") from error
-
-
-@dataclass(frozen=True)
-class DeviceView:
-    """Memory of an array on a device.
-
-    Attributes
-    ----------
-    owner : object
-        Keeps the memory alive.
-    address : int
-    shape, strides : tuple of int
-        Strides in samples.
-    dtype : str
-        As numpy names it.
-    device, stream : int
-        ``stream`` 0: the default stream.
-    """
-
-    owner: Any
-    address: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    dtype: str
-    device: int
-    stream: int
-
-
-def is_device_array(x: Any) -> bool:
-    """Whether ``x`` lives on a CUDA device."""
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(x, torch.Tensor):
-        return bool(x.is_cuda)
-    return hasattr(type(x), "__cuda_array_interface__") or hasattr(x, "__cuda_array_interface__")
-
-
-def device_view(x: Any, name: str) -> DeviceView:
-    """Where the samples of a device array lie; nothing is copied.
-
-    Raises
-    ------
-    DtypeError
-        If the dtype cannot be fused.
-    """
-    torch = sys.modules.get("torch")
-    stream, device = 0, 0
-    if torch is not None and isinstance(x, torch.Tensor):
-        x = x.detach()
-        device = x.device.index or 0
-        stream = int(torch.cuda.current_stream(x.device).cuda_stream)
-        dtype = str(x.dtype).removeprefix("torch.")
-        shape, strides, address = tuple(x.shape), tuple(x.stride()), x.data_ptr()
-    else:
-        about = x.__cuda_array_interface__
-        found = np.dtype(about["typestr"])
-        dtype, shape = str(found.newbyteorder("=")), tuple(about["shape"])
-        address = int(about["data"][0])
-        given = about.get("strides")
-        if given is None:
-            given = np.empty((0, *shape[1:]), found).strides if shape else ()
-            given = _contiguous_strides(shape, found.itemsize)
-        strides = tuple(s // found.itemsize for s in given)
-        asked = about.get("stream")
-        stream = int(asked) if asked not in (None, 1, 2) else 0
-        holder = getattr(x, "device", None)
-        device = int(getattr(holder, "id", 0) or 0)
-    if dtype not in DTYPES:
-        raise DtypeError(
-            f"{name}: got dtype {dtype} on the device; need {', '.join(DTYPES)}; convert it, for "
-            f"example {name}.float()"
-        )
-    return DeviceView(x, address, shape, strides, dtype, device, stream)
-
-
-def _contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    strides, step = [], itemsize
-    for n in reversed(shape):
-        strides.append(step)
-        step *= n
-    return tuple(reversed(strides))
-
-
-def check_found(kept: _Kept, images: int, stream: int, dtype: str) -> None:
-    """Refuse an image without a valid sample or with NaN among them; waits for the stream."""
-    found = np.zeros((images, 2), np.uint64)
-    kept.found.copy_out(found, stream)
-    if (found[:, 0] == 0).any():
-        raise DataError(
-            "ms: no valid pixel; need at least one pixel that is neither nodata nor masked; "
-            "check nodata= and mask="
-        )
-    if dtype == "float32" and found[:, 1].any():
-        raise DataError(
-            f"ms: got {int(found[:, 1].sum())} NaN or infinite values among the valid pixels; "
-            "need finite values; mask those pixels with mask="
-        )
-
-
-def require_shape(condition: bool, text: str) -> None:
-    """Raise a ShapeError unless the condition holds."""
-    if not condition:
-        raise ShapeError(text)

@@ -8,10 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from . import cuda
 from .bands import band_groups
 from .classical import METHODS
 from .classical_fit import Cubic, classical_method
 from .classical_stream import BandLayout, ClassicalRun, choose_bands
+from .cuda_arrays import Pair, fuse_on_device
 from .engine import Progress, Settings, Sink, Source, choose_layout, run
 from .errors import BackendError, OptionError
 from .options import Radiometry, check_backend, check_consistency, check_precision
@@ -104,6 +106,48 @@ class NetworkFuser:
             "PANTINY_PRECISION": self.precision,
             "PANTINY_DN_PER_UNIT": " ".join(f"{s:.9g}" for s in self._scales),
         }
+
+
+class CudaFuser(NetworkFuser):
+    """The network on a GPU, the scene whole."""
+
+    def layout(self, source: Source, dtype: np.dtype, settings: Settings) -> AnyLayout:
+        height = source.shape[0]
+        return BandLayout(height, height, height, 1, 0)
+
+    def run(
+        self,
+        source: Source,
+        sink: Sink,
+        settings: Settings,
+        layout: Any,
+        progress: Progress | None = None,
+    ) -> None:
+        cuda.run_source(
+            source,
+            sink,
+            self.model,
+            self._groups,
+            self._scales,
+            settings,
+            self.precision,
+            progress,
+        )
+
+    def run_on_device(
+        self, ms: Any, pair: Pair, settings: Settings, *, rad: Radiometry, **options: Any
+    ) -> Any:
+        """A pair that lives on the device; see ``cuda_arrays.fuse_on_device``."""
+        return fuse_on_device(
+            ms,
+            pair,
+            model=self.model,
+            precision=self.precision,
+            groups=self._groups,
+            settings=settings,
+            bits=rad.bits,
+            **options,
+        )
 
 
 class ReferenceFuser(NetworkFuser):
@@ -201,14 +245,12 @@ def choose_fuser(
         return ClassicalFuser(method)
     network = load_model(model)
     kind = check_backend(backend)
-    exactness = check_precision(precision)
-    if kind == "reference" and exactness != "fp32":
-        raise BackendError(
-            f"precision: {precision!r} with backend 'reference', which computes in float64; "
-            "use backend='cpu'"
-        )
+    exactness = check_precision(precision, kind)
     steps = check_consistency(consistency, network)
-    return (ReferenceFuser if kind == "reference" else NetworkFuser)(network, exactness, steps)
+    if kind == "cuda":
+        cuda.check_model(network, exactness)
+    kinds = {"reference": ReferenceFuser, "cuda": CudaFuser}
+    return kinds.get(kind, NetworkFuser)(network, exactness, steps)
 
 
 def _refuse(method: str, model: Any, backend: Any, precision: Any, consistency: Any) -> None:
@@ -218,7 +260,7 @@ def _refuse(method: str, model: Any, backend: Any, precision: Any, consistency: 
             f"model: got one with method {method!r}, which has no weights; need the network for "
             f"it; leave model out, or use method={NETWORK!r}"
         )
-    if precision != "fp32":
+    if precision not in ("auto", "fp32"):
         raise OptionError(
             f"precision: got {precision!r} with method {method!r}, which computes in float64; "
             f"need the network for it; leave precision out, or use method={NETWORK!r}"

@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 from collections.abc import Iterator
 
-from . import __version__
+from . import __version__, cuda
 from .engine import core
 from .errors import PanTinyError
 from .sensors import SENSORS
@@ -32,7 +32,7 @@ def lines() -> Iterator[str]:
     except PanTinyError as error:
         yield f"backend cpu: not usable: {error}"
     yield "backend reference: usable (numpy, float64, slow)"
-    yield "backend cuda: not in this version"
+    yield from cuda.describe()
     yield "backend triton: not in this version"
     yield f"cores: {usable_cores()}; memory held now: {format_bytes(resident_bytes())}"
     for name in packaged_models():

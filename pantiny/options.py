@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from . import cuda
 from .engine import core
 from .errors import BackendError, OptionError
 from .scaling import BIT_DEPTHS, peak_of
@@ -150,7 +151,8 @@ def holds(dtype: np.dtype, value: float) -> bool:
 
 
 def check_backend(backend: str) -> str:
-    """``auto`` and ``cpu`` are the compiled core, ``reference`` is numpy in float64.
+    """``auto`` and ``cpu`` are the compiled core, ``cuda`` its kernels on a GPU, ``reference`` is
+    numpy in float64.
 
     Raises
     ------
@@ -160,30 +162,49 @@ def check_backend(backend: str) -> str:
     if backend in ("auto", "cpu"):
         core()
         return "cpu"
+    if backend == "cuda":
+        cuda.module()
+        return backend
     if backend == "reference":
         return backend
-    reason = "not in this version" if backend in ("cuda", "triton") else "unknown"
+    reason = "not in this version" if backend == "triton" else "unknown"
+    more = "cuda, " if cuda.usable() else ""
     raise BackendError(
-        f"backend: {backend!r} is {reason}; usable: cpu ({core().isa_usable()}), reference; "
+        f"backend: {backend!r} is {reason}; usable: cpu ({core().isa_usable()}), {more}reference; "
         "use backend='auto'"
     )
 
 
-def check_precision(precision: str) -> str:
-    """``fp32``, or ``bf16``: operands of the products in bfloat16, sums and all else fp32.
+def check_precision(precision: str, backend: str = "cpu") -> str:
+    """``fp32``; ``bf16``, and ``fp16`` on a GPU: operands of the products in 16 bits, sums fp32.
+
+    ``auto`` is ``fp32``.
 
     Raises
     ------
     OptionError
         For one that is unknown.
     BackendError
-        For ``bf16`` on a processor without bfloat16 products.
+        For one that cannot be had with this backend here.
     """
-    if precision not in ("fp32", "bf16"):
+    if precision not in ("auto", *cuda.PRECISIONS):
         raise OptionError(
-            f"precision: got {precision!r}; need 'fp32' or 'bf16'; leave it out for 'fp32'"
+            f"precision: got {precision!r}; need one of auto, {', '.join(cuda.PRECISIONS)}; leave "
+            "it out for 'auto'"
         )
-    if precision == "bf16" and not core().bf16_usable():
+    if precision == "auto":
+        return "fp32"
+    if backend == "reference" and precision != "fp32":
+        raise BackendError(
+            f"precision: {precision!r} with backend 'reference', which computes in float64; "
+            "use backend='cpu'"
+        )
+    if backend == "cpu" and precision == "fp16":
+        raise BackendError(
+            "precision: 'fp16' needs a GPU; with backend 'cpu' there are fp32 and bf16; use "
+            "precision='fp32'"
+        )
+    if backend == "cpu" and precision == "bf16" and not core().bf16_usable():
         raise BackendError(
             "precision: 'bf16' needs a processor with AVX512-BF16 and the instruction set "
             f"avx512; in use here: {core().isa()}; use precision='fp32'"

@@ -47,7 +47,7 @@ def fuse_files(
     extent: str = "intersection",
     consistency: int | None = None,
     backend: str = "auto",
-    precision: str = "fp32",
+    precision: str = "auto",
     threads: int | None = None,
     memory: int | str | None = None,
     tile: int | None = None,

@@ -1,0 +1,428 @@
+"""Pairs that live on a CUDA device: read where they are, fused on the caller's stream.
+
+torch tensors, cupy arrays and anything else with ``__cuda_array_interface__`` (version 2 or 3).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import cuda
+from .arrays import check_pair
+from .bands import Group
+from .cuda import DTYPES, NO_MASK, Mask, Samples
+from .engine import Settings
+from .errors import BackendError, DataError, DtypeError, OptionError, ShapeError
+from .scaling import peak_of
+from .weights import Model
+
+_MASK_DTYPES = ("bool", "uint8")
+_DEFAULT_STREAMS = (None, 1, 2)  # of the array interface: none, and the two default ones
+
+
+@dataclass(frozen=True)
+class View:
+    """Samples of an array on a device.
+
+    Attributes
+    ----------
+    owner : object
+        Keeps the memory alive.
+    address : int
+    shape, strides : tuple of int
+        Strides in samples.
+    dtype : str
+        As numpy names it.
+    device, stream : int
+        ``stream`` is a ``cudaStream_t``; 0 is the default stream.
+    """
+
+    owner: Any
+    address: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: str
+    device: int
+    stream: int
+
+
+class DeviceArray:
+    """A result on a device, for callers whose arrays are neither torch's nor cupy's.
+
+    Read it through ``__cuda_array_interface__``, or copy it with ``to_host``.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy dtype
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: str, stream: int) -> None:
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        self._stream = stream
+        self._memory = cuda.module().Memory(int(np.prod(shape)) * self.dtype.itemsize)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (self._memory.address, False),
+            "strides": None,
+            "stream": self._stream or 1,
+            "version": 3,
+        }
+
+    def to_host(self) -> np.ndarray:
+        """A numpy copy; waits for the stream."""
+        host = np.empty(self.shape, self.dtype)
+        self._memory.copy_out(host, self._stream)
+        return host
+
+
+def _torch_tensor(x: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+def is_device_array(x: Any) -> bool:
+    """Whether ``x`` lives on a CUDA device."""
+    if _torch_tensor(x):
+        return bool(x.is_cuda)
+    return hasattr(x, "__cuda_array_interface__")
+
+
+def view(x: Any, name: str, dtypes: Sequence[str] = tuple(DTYPES)) -> View:
+    """Where the samples of a device array lie; nothing is copied.
+
+    Raises
+    ------
+    BackendError
+        If it lives in host memory.
+    DtypeError
+    """
+    if not is_device_array(x):
+        raise BackendError(
+            f"{name}: got a {type(x).__name__} in host memory beside images on a device; need "
+            f"all on one device; move {name} there"
+        )
+    if _torch_tensor(x):
+        torch = sys.modules["torch"]
+        x = x.detach()
+        stream = int(torch.cuda.current_stream(x.device).cuda_stream)
+        found = View(
+            x,
+            x.data_ptr(),
+            tuple(x.shape),
+            tuple(x.stride()),
+            str(x.dtype).removeprefix("torch."),
+            x.device.index or 0,
+            stream,
+        )
+    else:
+        about = x.__cuda_array_interface__
+        dtype = np.dtype(about["typestr"])
+        shape = tuple(int(n) for n in about["shape"])
+        strides = about.get("strides")
+        if strides is None:
+            strides = _packed(shape, dtype)
+        asked = about.get("stream")
+        found = View(
+            x,
+            int(about["data"][0]),
+            shape,
+            tuple(int(s) // dtype.itemsize for s in strides),
+            dtype.newbyteorder("=").name if dtype.isnative else str(dtype),
+            int(getattr(getattr(x, "device", None), "id", 0) or 0),
+            0 if asked in _DEFAULT_STREAMS else int(asked),
+        )
+    if found.dtype not in dtypes:
+        raise DtypeError(
+            f"{name}: got dtype {found.dtype} on the device; need {', '.join(dtypes)}; convert "
+            "it there first"
+        )
+    return found
+
+
+def _packed(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:
+    strides, step = [], dtype.itemsize
+    for n in reversed(shape):
+        strides.append(step)
+        step *= n
+    return tuple(reversed(strides))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A checked pair on one device.
+
+    Attributes
+    ----------
+    ms_shape : (int, int, int, int)
+        [N, K, h, w].
+    pan_shape : (int, int, int)
+        [N, H, W].
+    ms, pan : Samples
+    batched : bool
+        Whether the caller gave N.
+    dtype : str
+        Of MS.
+    floats : bool
+        Whether one of the images may hold NaN.
+    device, stream : int
+    """
+
+    ms_shape: tuple[int, int, int, int]
+    pan_shape: tuple[int, int, int]
+    ms: Samples
+    pan: Samples
+    batched: bool
+    dtype: str
+    floats: bool
+    device: int
+    stream: int
+
+
+def _hollow(v: View) -> np.ndarray:
+    """An array of the view's shape without its samples."""
+    return np.broadcast_to(np.empty((), v.dtype), v.shape)
+
+
+def device_pair(ms: Any, pan: Any) -> Pair:
+    """The pair as kernels read it.
+
+    Raises
+    ------
+    BackendError, DtypeError, ShapeError, SwappedInputsError
+    """
+    m, p = view(ms, "ms"), view(pan, "pan")
+    if m.device != p.device:
+        raise BackendError(
+            f"ms, pan: got devices cuda:{m.device} and cuda:{p.device}; need one; move pan to "
+            f"cuda:{m.device}"
+        )
+    ms_like, pan_like, batched = check_pair(_hollow(m), _hollow(p))
+    ms_strides = [*(m.strides if batched else (0, *m.strides))]
+    pan_strides = [p.strides[0] if batched else 0, 0, *p.strides[-2:]]
+    return Pair(
+        (ms_like.shape[0], ms_like.shape[1], ms_like.shape[2], ms_like.shape[3]),
+        (pan_like.shape[0], pan_like.shape[1], pan_like.shape[2]),
+        (m.address, DTYPES[m.dtype], ms_strides),
+        (p.address, DTYPES[p.dtype], pan_strides),
+        batched,
+        m.dtype,
+        "float32" in (m.dtype, p.dtype),
+        m.device,
+        m.stream,
+    )
+
+
+def _empty(like: Any, shape: tuple[int, ...], dtype: str, stream: int) -> Any:
+    if _torch_tensor(like):
+        torch = sys.modules["torch"]
+        return torch.empty(shape, dtype=getattr(torch, dtype), device=like.device)
+    cupy = sys.modules.get("cupy")
+    if cupy is not None and isinstance(like, cupy.ndarray):
+        return cupy.empty(shape, dtype)
+    return DeviceArray(shape, dtype, stream)
+
+
+def _result(out: Any, like: Any, pair: Pair) -> tuple[Any, Samples]:
+    need = (*pair.ms_shape[:2], *pair.pan_shape[1:])
+    if not pair.batched:
+        need = need[1:]
+    result = _empty(like, need, pair.dtype, pair.stream) if out is None else out
+    v = view(result, "out")
+    if v.shape != need or v.dtype != pair.dtype or v.device != pair.device:
+        raise ShapeError(
+            f"out: got {v.dtype} {v.shape} on cuda:{v.device}; need {pair.dtype} {need} on "
+            f"cuda:{pair.device}; call without out to have it made"
+        )
+    strides = [*(v.strides if pair.batched else (0, *v.strides))]
+    return result, (v.address, DTYPES[v.dtype], strides)
+
+
+def _given_mask(mask: Any, pair: Pair) -> tuple[Mask, Mask, Any]:
+    """The caller's mask as (mask on the MS grid, mask on the PAN grid, what keeps it alive)."""
+    if mask is None:
+        return NO_MASK, NO_MASK, None
+    if is_device_array(mask):
+        v = view(mask, "mask", _MASK_DTYPES)
+        address, shape, strides, owner = v.address, v.shape, v.strides, v.owner
+    else:
+        given = np.ascontiguousarray(np.asarray(mask) != 0).view(np.uint8)
+        owner = cuda.module().Memory(max(1, given.nbytes))
+        owner.copy_in(given, pair.stream)
+        address, shape = owner.address, given.shape
+        strides = tuple(s // given.itemsize for s in given.strides)
+    grid, count = shape[-2:], shape[0] if len(shape) == 3 else 1
+    fits = len(shape) in (2, 3) and count in (1, pair.ms_shape[0])
+    if not fits or grid not in (pair.pan_shape[1:], pair.ms_shape[2:]) or strides[-1] != 1:
+        raise ShapeError(
+            f"mask: got shape {shape}; need PAN's {pair.pan_shape[1:]} or MS's "
+            f"{pair.ms_shape[2:]}, rows without gaps, one per image or one for all; merge masks "
+            "of bands with mask.all(axis=0)"
+        )
+    found: Mask = (address, [strides[0] if count > 1 else 0, strides[-2]])
+    on_pan = grid == pair.pan_shape[1:]
+    return (NO_MASK, found, owner) if on_pan else (found, NO_MASK, owner)
+
+
+@dataclass
+class _Masks:
+    ms_valid: Mask = NO_MASK
+    valid: Mask = NO_MASK
+    keep: Any = None
+
+
+def _masks(pair: Pair, mask: Any, nodata: float | None, ratio: int) -> _Masks:
+    """Which pixels exist. Waits for the stream where there are floats, nodata or a mask: NaN and
+    empty pairs are refused before anything is fused.
+
+    Raises
+    ------
+    DataError, ShapeError
+    """
+    if mask is None and nodata is None and not pair.floats:
+        return _Masks()
+    core, (count, k, h, w) = cuda.module(), pair.ms_shape
+    ms_given, pan_given, owner = _given_mask(mask, pair)
+    height, width = pair.pan_shape[1:]
+    ms_valid, valid = core.Memory(count * h * w), core.Memory(count * height * width)
+    counts = core.Memory(count * 12)
+    core.masks(
+        ms=pair.ms,
+        pan=pair.pan,
+        shape=[count, k, h, w],
+        ratio=ratio,
+        ms_valid=ms_given,
+        valid=pan_given,
+        nodata=nodata,
+        ms_valid_out=ms_valid.address,
+        valid_out=valid.address,
+        found=counts.address,
+        stream=pair.stream,
+    )
+    found = np.zeros((count, 3), np.uint32)
+    counts.copy_out(found, pair.stream)
+    if (found[:, 0] == 0).any():
+        raise DataError(
+            "ms, pan: no pixel is valid in both; need at least one that is neither nodata nor "
+            "masked; check the nodata value and the masks"
+        )
+    for name, column in (("ms", 1), ("pan", 2)):
+        if found[:, column].any():
+            raise DataError(
+                f"{name}: got {int(found[:, column].sum())} NaN or infinite values among the valid "
+                "pixels; need finite values; if NaN marks missing pixels, pass "
+                "nodata=float('nan'), else mask those pixels"
+            )
+    if mask is None and nodata is None:
+        return _Masks()
+    return _Masks(
+        (ms_valid.address, [h * w, w]),
+        (valid.address, [height * width, width]),
+        (ms_valid, valid, owner),
+    )
+
+
+def fuse_on_device(
+    ms: Any,
+    pair: Pair,
+    *,
+    model: Model,
+    precision: str,
+    groups: list[Group],
+    settings: Settings,
+    bits: int | None,
+    nodata: float | None,
+    mask: Any,
+    ratio: int,
+    out: Any,
+    progress: Callable[[float], None] | None = None,
+) -> Any:
+    """Fuse a pair that lives on a device.
+
+    Parameters
+    ----------
+    ms : device array
+        Of which kind the result is to be.
+    pair : Pair
+    groups : list of Group
+    bits : int or None
+        For models that scale by the peak.
+
+    Returns
+    -------
+    torch tensor, cupy array or DeviceArray
+
+    Raises
+    ------
+    DataError, ShapeError, OptionError, BackendError, MemoryBudgetError
+    """
+    core = cuda.module()
+    before = core.use(pair.device)
+    try:
+        masks = _masks(pair, mask, nodata, ratio)
+        result, into = _result(out, ms, pair)
+        count, _, h, w = pair.ms_shape
+        for done, group in enumerate(groups):
+            geometry = cuda.Geometry(
+                count,
+                pair.pan_shape[1:],
+                (h, w),
+                settings.scale,
+                settings.offset,
+                settings.consistency,
+                tuple(settings.gains[b] for b in group.read),
+            )
+            kept = cuda.store.plan(model, precision, pair.device, pair.stream, geometry)
+            with kept.lock:
+                if model.contract == "scene":
+                    core.scale(
+                        ms=pair.ms,
+                        shape=[count, h, w],
+                        bands=sorted(set(group.read)),
+                        ms_valid=masks.ms_valid,
+                        scratch=kept.scratch.address,
+                        dn_per_unit=kept.dn_per_unit.address,
+                        stream=pair.stream,
+                    )
+                else:
+                    peak = np.full(count, peak_of(_stated_bits(bits, pair.dtype)))
+                    kept.dn_per_unit.copy_in(peak, pair.stream)
+                cuda.run_plan(
+                    kept,
+                    ms=pair.ms,
+                    pan=pair.pan,
+                    ms_bands=list(group.read),
+                    valid=masks.valid,
+                    ms_valid=masks.ms_valid,
+                    out=into,
+                    out_bands=list(group.write),
+                    settings=settings,
+                    stream=pair.stream,
+                )
+            if progress:
+                progress((done + 1) / len(groups))
+        if masks.keep:
+            core.wait(pair.stream)  # before its memory goes
+    finally:
+        core.use(before)
+    return result
+
+
+def _stated_bits(bits: int | None, dtype: str) -> int:
+    if bits is not None:
+        return bits
+    if dtype == "uint8":
+        return 8
+    raise OptionError(
+        "bits: not stated, and a model that scales by the peak needs them for images on a device, "
+        "whose largest DN nobody looks up; pass bits= or sensor="
+    )
