@@ -203,6 +203,11 @@ class _Store:
             ) from error
         return Kept(plan, scratch, dn_per_unit, threading.Lock())
 
+    def kept(self) -> list[Kept]:
+        """The plans kept, that used last at the end."""
+        with self._lock:
+            return list(self._plans.values())
+
     def clear(self) -> None:
         with self._lock:
             self._plans.clear()

@@ -1,0 +1,42 @@
+"""The CUDA backend on the emulator: what a test needs in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pantiny import cuda
+
+
+class OnDevice:
+    """A numpy array that says it lives on a device; on the emulator it does."""
+
+    def __init__(self, array: np.ndarray, stream: int | None = None) -> None:
+        self.array = array
+        self._stream = stream
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {
+            "shape": self.array.shape,
+            "typestr": self.array.dtype.str,
+            "data": (self.array.ctypes.data, not self.array.flags.writeable),
+            "strides": None if self.array.flags.c_contiguous else self.array.strides,
+            "stream": self._stream,
+            "version": 3,
+        }
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The emulated extension in the place of the compiled one."""
+    module = pytest.importorskip(
+        "pantiny._cuda_emulated", reason="built with PANTINY_CMAKE_ARGS=-DPANTINY_EMULATED=ON"
+    )
+    monkeypatch.setattr(cuda, "_compiled", lambda: module)
+    cuda.clear()
+    yield module
+    cuda.clear()
