@@ -1,4 +1,4 @@
-"""Where ``pantiny evaluate`` writes: never onto what it reads, all files or none."""
+"""Where ``pantiny evaluate`` writes: never onto what it reads, names for complete files only."""
 
 from __future__ import annotations
 
@@ -181,3 +181,13 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
     ran = command(*words)
     assert ran.exit_code == 1 and "q.html cannot be written (No space left" in ran.stderr
     assert held(tmp_path) == before
+    replace, calls = os.rename, []
+
+    def full_later(*args: Any) -> None:
+        calls.append(args)
+        return full() if len(calls) == 2 else replace(*args)
+
+    monkeypatch.setattr(outputs.os, "replace", full_later)
+    ran = command(*words)
+    assert ran.exit_code == 1 and f"folder; complete: {tmp_path / 'q.html'}" in ran.stderr
+    assert set(held(tmp_path)) == set(before) | {"q.html"}

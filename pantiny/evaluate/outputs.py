@@ -1,4 +1,4 @@
-"""Files of results: refused before anything is measured, written together or not at all."""
+"""Files of results: refused before anything is measured, named when all are complete."""
 
 from __future__ import annotations
 
@@ -95,8 +95,10 @@ class Outputs:
         except OSError as error:
             if isinstance(error, PanTinyError):
                 raise
+            done = f"; complete: {', '.join(self.complete)}" if self.complete else ""
             raise SceneWriteError(
                 f"out: {path} cannot be written ({error.strerror or error}); choose another folder"
+                f"{done}"
             ) from error
         finally:
             for part in parts:
