@@ -47,8 +47,9 @@ def reported(command: Callable[..., Any]) -> Callable[..., Any]:
         except PanTinyError as error:
             click.echo(f"pantiny: error: {printable(str(error))}", err=True)
             sys.exit(1)
-        except KeyboardInterrupt:
-            click.echo("pantiny: interrupted; nothing was left under the output's name", err=True)
+        except KeyboardInterrupt as error:  # its text: what is left all the same
+            left = printable(str(error)) or "nothing was left under the output's name"
+            click.echo(f"pantiny: interrupted; {left}", err=True)
             sys.exit(130)
 
     return wrapped

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .cli_common import numbers, quiet_option, reported, set_verbosity, verbose_option
-from .errors import SceneWriteError
 from .evaluate.indices import FULL_RESOLUTION, INDICES, VARIANTS, WITH_TRUTH, indices_of, misses
+
+if TYPE_CHECKING:
+    from .evaluate.outputs import Outputs
 
 GATE_FAILED = 3
 
@@ -63,44 +64,13 @@ def _split(options: dict[str, Any]) -> dict[str, float]:
     return {k: v for k, v in found.items() if v is not None}
 
 
-def _file(path: str, text: str, overwrite: bool) -> None:
-    """Written beside its name, then renamed."""
-    from .paths import check_target
-
-    target = check_target(path, [], overwrite)
-    part = target.with_name(f".{target.name[:60]}.part")
-    try:
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(part, target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise SceneWriteError(
-            f"out: {path} cannot be written ({error.strerror or error}); choose another folder"
-        ) from error
-
-
-def _check_files(
-    paths: Sequence[str | None], inputs: Sequence[str | None], overwrite: bool
-) -> None:
-    """Before anything is measured, which may take minutes."""
-    from .paths import check_target
-
-    for path in paths:
-        if path is not None and path != "-":
-            check_target(path, [i for i in inputs if i], overwrite)
-
-
 def _write(
-    products: Sequence[Any],
-    results: dict[str, Any],
-    options: dict[str, Any],
-    json_path: str | None,
-    html_path: str | None,
-    overwrite: bool,
+    products: Sequence[Any], results: dict[str, Any], options: dict[str, Any], outputs: Outputs
 ) -> None:
     from .evaluate.table import json_of, text_of
 
-    if html_path is not None:
+    texts: dict[str, str] = {}
+    if outputs.html_path is not None:
         from .evaluate.pictures import draw, on_one_scale
         from .evaluate.report import html_of
 
@@ -109,14 +79,14 @@ def _write(
             for p in products
             if results[p.name].error is None
         }
-        _file(html_path, html_of(results, on_one_scale(drawn), options), overwrite)
-    text = json_of(results, options)
-    if json_path == "-":
-        click.echo(text)
-        return
-    if json_path is not None:
-        _file(json_path, text + "\n", overwrite)
-    click.echo(text_of(results))
+        texts[outputs.html_path] = html_of(results, on_one_scale(drawn), options)
+    shown = json_of(results, options)
+    if outputs.json_path != "-":
+        if outputs.json_path is not None:
+            texts[outputs.json_path] = shown + "\n"
+        shown = text_of(results)
+    outputs.write(texts)
+    click.echo(shown)
 
 
 def _judge(results: dict[str, Any], limits: dict[str, float], least_coverage: float | None) -> None:
@@ -146,9 +116,7 @@ def _run(
     products: Sequence[Any],
     several: bool,
     options: dict[str, Any],
-    json_path: str | None,
-    html_path: str | None,
-    overwrite: bool,
+    outputs: Outputs,
 ) -> None:
     """Measure, write, judge."""
     from .evaluate.run import measure_product, measure_products
@@ -158,8 +126,12 @@ def _run(
         results = measure_products(products, **options)
     else:
         results = {p.name: measure_product(p, **options) for p in products}
-    _write(products, results, options, json_path, html_path, overwrite)
-    _judge(results, limits, least_coverage)
+    try:
+        _write(products, results, options, outputs)
+        _judge(results, limits, least_coverage)
+    except KeyboardInterrupt:
+        done = ", ".join(outputs.complete)
+        raise KeyboardInterrupt(f"complete: {done}" if done else "") from None
 
 
 @click.command("assess")
@@ -185,14 +157,16 @@ def assess_command(
     Exit code 3 where an index or the coverage misses its limit.
     """
     set_verbosity(quiet, verbose)
+    from .evaluate.outputs import Outputs
     from .evaluate.products import Product
 
     if len(images) < 3:
         raise click.UsageError("need MS (one or more files), PAN and FUSED, in this order")
-    _check_files((json_path, html_path), images, overwrite)
     *ms, pan, fused = images
     product = Product(Path(fused).stem, fused, None, list(ms), pan, sensor)
-    _run([product], False, options, json_path, html_path, overwrite)
+    outputs = Outputs(json_path, html_path, overwrite)
+    outputs.check([product])
+    _run([product], False, options, outputs)
 
 
 @click.command("evaluate")
@@ -237,12 +211,12 @@ def evaluate_command(
     misses its limit.
     """
     set_verbosity(quiet, verbose)
+    from .evaluate.outputs import Outputs
     from .evaluate.products import Product, find_products
     from .evaluate.run import check_exists
     from .sensors import get_sensor
 
     check_exists(what)
-    _check_files((json_path, html_path), (what, truth, *ms, pan), overwrite)
     get_sensor(sensor)  # unknown ones are refused for all products at once
     several = Path(what).is_dir() or Path(what).suffix.lower() in (".csv", ".json")
     if several and (truth or ms or pan):
@@ -253,4 +227,6 @@ def evaluate_command(
         stack: Any = list(ms) if ms else None
         products = [Product(Path(what).stem, what, truth, stack, pan)]
     products = [replace(p, sensor=p.sensor or sensor) for p in products]
-    _run(products, several, options, json_path, html_path, overwrite)
+    outputs = Outputs(json_path, html_path, overwrite)
+    outputs.check(products, what)
+    _run(products, several, options, outputs)

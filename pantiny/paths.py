@@ -44,6 +44,18 @@ def is_local(path: str) -> bool:
     return "://" not in path and not path.startswith("/vsi")
 
 
+def is_special(path: Path) -> bool:
+    """Whether a path is a device, a pipe or a socket, or stands for one as /dev/stdout does."""
+    try:
+        if path.is_symlink() and os.readlink(path).startswith("/proc/"):
+            return True
+        if os.path.realpath(path.parent).startswith("/proc/"):
+            return True
+        return path.exists() and not path.is_file() and not path.is_dir()
+    except (OSError, ValueError):  # no path at all, which is said elsewhere
+        return False
+
+
 def exists_error(path: Path) -> OutputExistsError:
     """The refusal to overwrite."""
     return OutputExistsError(
@@ -65,6 +77,11 @@ def check_target(out: Any, inputs: Sequence[str], overwrite: bool) -> Path:
     try:
         if path.is_dir():
             raise SceneWriteError(f"out: {path} is a folder; need a file name such as sharp.tif")
+        if is_special(path):  # a rename would put a file in its place
+            raise SceneWriteError(
+                f"out: {path} is a device, a pipe or a socket; need a file name such as sharp.tif; "
+                "write to a file and copy it there"
+            )
         if path.exists():
             for source in map(Path, inputs):
                 if source.exists() and path.samefile(source):

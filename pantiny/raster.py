@@ -24,7 +24,7 @@ from .errors import (
 )
 from .grid import Grid, Pairing
 from .pair import equals_nodata
-from .paths import check_path, is_local
+from .paths import check_path, is_local, printable
 
 
 def open_raster(path: Any, name: str) -> Any:
@@ -37,6 +37,12 @@ def open_raster(path: Any, name: str) -> Any:
     text = check_path(path, name)
     if is_local(text) and not os.path.exists(text):
         raise SceneMissingError(f"{name}: {text} does not exist; check the path")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of a name that Python keeps as lone surrogates
+        raise SceneReadError(
+            f"{name}: {printable(text)} has a name that is not UTF-8; need one that is; rename it"
+        ) from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)

@@ -40,7 +40,7 @@ class Image:
         first = datasets[0]
         for other in datasets[1:]:
             same_grid(other, first, name, name)
-        self._datasets, self.name, self._nodata = list(datasets), name, nodata
+        self._datasets, self.name, self.nodata = list(datasets), name, nodata
         self.bands = sum(d.count for d in datasets)
         self.height, self.width = first.height, first.width
         self.dtype = np.dtype(first.dtypes[0])
@@ -58,12 +58,12 @@ class Image:
         """[n, W] bool of pixels valid in every band; None: all are. ``image`` saves a reading."""
         if not self.masked:
             return None
-        if self._nodata is None:
+        if self.nodata is None:
             masks = [read_masks(d, self.name, window) for d in self._datasets]
             return np.asarray(np.array([(m != 0).all(axis=0) for m in masks]).all(axis=0))
         parts = [image] if image is not None else []
         parts = parts or [read_window(d, self.name, window) for d in self._datasets]
-        hits = [np.asarray(equals_nodata(part, self._nodata)).any(axis=0) for part in parts]
+        hits = [np.asarray(equals_nodata(part, self.nodata)).any(axis=0) for part in parts]
         return np.logical_not(np.any(hits, axis=0))
 
     def shrunk(self, window: Any, shape: tuple[int, int], resampling: Any) -> np.ndarray:
@@ -73,9 +73,9 @@ class Image:
 
     def valid_shrunk(self, window: Any, shape: tuple[int, int]) -> np.ndarray:
         """[*shape] bool of single pixels that are valid in every band."""
-        if self._nodata is not None:
+        if self.nodata is not None:
             image = self.shrunk(window, shape, Resampling.nearest)
-            return np.logical_not(np.asarray(equals_nodata(image, self._nodata)).any(axis=0))
+            return np.logical_not(np.asarray(equals_nodata(image, self.nodata)).any(axis=0))
         masks = [read_masks(d, self.name, window, shape) for d in self._datasets]
         return np.asarray(np.array([(m != 0).all(axis=0) for m in masks]).all(axis=0))
 

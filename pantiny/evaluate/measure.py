@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import ShapeError
 from ..metrics.streaming import FullResolution, WithTruth
 from ..sensors import Sensor, get_sensor
+from .explain import Group, Part, explained
 from .images import Area, Cut, Image, aligned, both_valid, opened, pieces_of, shared
 from .settings import find_peak, find_ratio
 from .variants import DEFAULT, replace_variant
@@ -83,12 +84,14 @@ def compare(
     size = (area.height, area.width)
     sums = WithTruth(size, fused.bands, ratio=ratio, peak=peak, block=block)
     masked = fused.masked or truth.masked
-    for row, count in pieces_of(area.height, fused.bands * area.width * 8):
-        fused_rows, fused_valid = fused.read(area.rows(row, count))
-        truth_rows, truth_valid = truth.read(area.rows_of_other(row, count))
-        valid = both_valid(fused_valid, truth_valid, fused_rows.shape[1:]) if masked else None
-        sums.update(fused_rows, truth_rows, valid)
-    return sums.compute(), sums.missing
+    parts = [Part(fused, area.rows), Part(truth, area.rows_of_other)]
+    with explained(Group(*size, parts)):
+        for row, count in pieces_of(area.height, fused.bands * area.width * 8):
+            fused_rows, fused_valid = fused.read(area.rows(row, count))
+            truth_rows, truth_valid = truth.read(area.rows_of_other(row, count))
+            valid = both_valid(fused_valid, truth_valid, fused_rows.shape[1:]) if masked else None
+            sums.update(fused_rows, truth_rows, valid)
+        return sums.compute(), sums.missing
 
 
 def assess_files(
@@ -165,17 +168,26 @@ def assess(
     variant: str,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """The indices of open images, and why others are missing; see ``assess_files``."""
-    replaced = replace_variant(ms, pan, fused, cut, variant, window, sensor)
-    sums = FullResolution(
-        fused.bands,
-        (cut.height, cut.width),
-        (cut.ms_height, cut.ms_width),
-        sensor=sensor,
-        gains=gains,
-        phase=cut.phase,
-        window=window if variant == DEFAULT else 2 * cut.ratio,
-        block=block,
-    )
+    with explained(
+        Group(cut.height, cut.width, [Part(fused, cut.rows_of_fused), Part(pan, cut.rows_of_pan)]),
+        Group(cut.ms_height, cut.ms_width, [Part(ms, cut.rows_of_ms)]),
+    ):
+        replaced = replace_variant(ms, pan, fused, cut, variant, window, sensor)
+        sums = FullResolution(
+            fused.bands,
+            (cut.height, cut.width),
+            (cut.ms_height, cut.ms_width),
+            sensor=sensor,
+            gains=gains,
+            phase=cut.phase,
+            window=window if variant == DEFAULT else 2 * cut.ratio,
+            block=block,
+        )
+        _feed(sums, ms, pan, fused, cut)
+        return replaced(sums.compute()), sums.missing
+
+
+def _feed(sums: FullResolution, ms: Image, pan: Image, fused: Image, cut: Cut) -> None:
     masked = fused.masked or pan.masked
     per_row = (fused.bands + 1) * cut.width * 8
     ms_done = 0
@@ -188,4 +200,3 @@ def assess(
         if ms_end > ms_done:
             sums.update_ms(*ms.read(cut.rows_of_ms(ms_done, ms_end - ms_done)))
             ms_done = ms_end
-    return replaced(sums.compute()), sums.missing

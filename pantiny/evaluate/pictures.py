@@ -73,13 +73,58 @@ def _bands_shown(bands: int) -> tuple[int, int, int]:
     return tuple(names.index(c) for c in ("red", "green", "blue"))  # type: ignore[return-value]
 
 
+def _look(image: Image, window: Any, shape: tuple[int, int]) -> np.ndarray:
+    """[K, *shape] of a window: means of the valid pixels, NaN where there is none."""
+    if not image.masked:
+        return image.shrunk(window, shape, Resampling.average)
+    down, across = (
+        ((np.arange(size) + 0.5) * (cells / size)).astype(int)
+        for size, cells in zip((window.height, window.width), shape)
+    )
+    cells = shape[0] * shape[1]
+    total, count = np.zeros((image.bands, cells)), np.zeros(cells)
+    for row, n in pieces_of(window.height, image.bands * window.width * 8):
+        part = Window(window.col_off, window.row_off + row, window.width, n)
+        values, valid = image.read(part)
+        assert valid is not None
+        cell = (down[row : row + n, None] * shape[1] + across)[valid]
+        count += np.bincount(cell, minlength=cells)
+        for k, band in enumerate(values):
+            total[k] += np.bincount(cell, band[valid], cells)
+    with np.errstate(invalid="ignore"):
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(-1, *shape)
+
+
+def _enlarged(image: Image, window: Any, shape: tuple[int, int]) -> np.ndarray:
+    """[K, *shape] of a window, NaN where the nearest pixel is missing."""
+    if not image.masked:
+        return image.shrunk(window, shape, Resampling.cubic)
+    # GDAL leaves out what the file calls missing, but does not know of another nodata value
+    smooth = image.nodata is None
+    values = image.shrunk(window, shape, Resampling.cubic if smooth else Resampling.nearest)
+    return np.where(image.valid_shrunk(window, shape), values.astype(np.float64), np.nan)
+
+
+def _limits(image: np.ndarray, bands: tuple[int, int, int]) -> Limits:
+    """The stretch of an image's valid pixels."""
+    valid = np.isfinite(image).all(axis=0)
+    return stretch_limits(image[:, None, valid], bands) if valid.any() else [(0.0, 1.0)] * 3
+
+
+def _shown(image: np.ndarray, bands: tuple[int, int, int], limits: Limits) -> bytes:
+    """Missing pixels are black."""
+    valid = np.isfinite(image).all(axis=0)
+    rgb = quicklook(np.where(valid, image, 0), bands, limits)
+    rgb[~valid] = 0
+    return encode_png(rgb)
+
+
 def _colour(image: np.ndarray, limits: Limits) -> bytes:
-    return encode_png(quicklook(image, _bands_shown(len(image)), limits))
+    return _shown(image, _bands_shown(len(image)), limits)
 
 
 def _grey(image: np.ndarray) -> bytes:
-    plane = image[:1]
-    return encode_png(quicklook(plane, (0, 0, 0), stretch_limits(plane, (0, 0, 0))))
+    return _shown(image[:1], (0, 0, 0), _limits(image[:1], (0, 0, 0)))
 
 
 def _map(key: str, title: str, values: np.ndarray, what: str) -> Picture:
@@ -126,8 +171,8 @@ def draw(
     if product.ms is None:
         with opened(product.fused, "fused", nodata) as fused:
             shape = _size(fused.height, fused.width)
-            look = fused.shrunk(None, shape, Resampling.average)
-            limits = stretch_limits(look, _bands_shown(fused.bands))
+            look = _look(fused, Window(0, 0, fused.width, fused.height), shape)
+            limits = _limits(look, _bands_shown(fused.bands))
             made.append(Picture("fused", "fused", "", _colour(look, limits)))
             made += _against_truth(product, fused, None, shape, limits, nodata)
         return made
@@ -138,14 +183,12 @@ def draw(
     ):
         cut = aligned(ms, pan, fused)
         shape = _size(cut.height, cut.width)
-        look = fused.shrunk(cut.fused, shape, Resampling.average)
-        limits = stretch_limits(look, _bands_shown(fused.bands))
-        coarse = ms.shrunk(cut.ms, shape, Resampling.cubic)
+        look = _look(fused, cut.fused, shape)
+        limits = _limits(look, _bands_shown(fused.bands))
+        coarse = _enlarged(ms, cut.ms, shape)
         made.append(Picture("ms", "MS", "upsampled", _colour(coarse, limits)))
         made.append(Picture("fused", "fused", "", _colour(look, limits)))
-        made.append(
-            Picture("pan", "PAN", "", _grey(pan.shrunk(cut.pan, shape, Resampling.average)))
-        )
+        made.append(Picture("pan", "PAN", "", _grey(_look(pan, cut.pan, shape))))
         made += _against_truth(product, fused, cut.fused, shape, limits, nodata)
         values = _against_ms(product, ms, fused, cut, gains)
         what = "mean over bands of |fused degraded to the MS grid - MS|"
@@ -167,11 +210,11 @@ def _against_truth(
         if window is None:
             window = Window(0, 0, fused.width, fused.height)
         place, on_fused, on_truth = _within(window, shape, with_truth_area(fused, truth))
-        look = np.zeros((truth.bands, *shape), truth.dtype)
+        look = np.full((truth.bands, *shape), np.nan)
         error = np.full(shape, np.nan)
         part = error[place].shape
         if part[0] and part[1]:
-            look[:, place[0], place[1]] = truth.shrunk(on_truth, part, Resampling.average)
+            look[:, place[0], place[1]] = _look(truth, on_truth, part)
             # single pixels: a mean of pixels would hide errors that cancel
             f = fused.shrunk(on_fused, part, Resampling.nearest).astype(np.float64)
             t = truth.shrunk(on_truth, part, Resampling.nearest)

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,18 @@ def _from_row(row: Mapping[str, Any], where: str, folder: Path) -> Product:
     return Product(**values)
 
 
+def _once(pairs: Sequence[tuple[str, Any]], path: Path) -> dict[str, Any]:
+    """Columns and their values, each column once."""
+    columns = [column for column, _ in pairs]
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise ManifestError(
+            f"manifest: {path} has {', '.join(map(repr, twice))} more than once in a row; need "
+            "each column once; rename or remove one"
+        )
+    return dict(pairs)
+
+
 def _beside(folder: Path, path: str) -> str:
     return os.path.join(folder, path) if is_local(path) else path
 
@@ -110,9 +122,11 @@ def _from_manifest(path: Path) -> list[Product]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
-            rows = json.loads(text)
+            rows = json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, path))
         else:
-            rows = list(csv.DictReader(text.splitlines(), restkey="more cells than columns"))
+            lines = text.splitlines()
+            _once([(column, None) for column in next(csv.reader(lines), [])], path)
+            rows = list(csv.DictReader(lines, restkey="more cells than columns"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error, RecursionError) as error:
         raise ManifestError(
             f"manifest: {path} cannot be read ({error}); need CSV with a header line, or JSON: a "
@@ -133,6 +147,17 @@ def _from_manifest(path: Path) -> list[Product]:
     return found
 
 
+def _only(files: Sequence[Path], stem: str) -> str | None:
+    """The file of that name, whatever its suffix."""
+    having = [f for f in files if f.stem == stem]
+    if len(having) > 1:
+        raise ManifestError(
+            f"folder: {having[0].parent} holds {' and '.join(f.name for f in having)}; need one of "
+            "them; move the others away, or write a manifest"
+        )
+    return str(having[0]) if having else None
+
+
 def _from_folder(folder: Path) -> list[Product]:
     files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in SUFFIXES]
     found: list[Product] = []
@@ -140,8 +165,7 @@ def _from_folder(folder: Path) -> list[Product]:
         name, _, part = file.stem.rpartition("_")
         if part != "fused" or not name:
             continue
-        parts = {f.stem: str(f) for f in files}
-        others = {p: parts.get(f"{name}_{p}") for p in PARTS[1:]}
+        others = {p: _only(files, f"{name}_{p}") for p in PARTS[1:]}
         taken = any(product.name == name for product in found)  # NAME_fused.tif beside .tiff
         found.append(Product(file.name if taken else name, str(file), **others))  # type: ignore[arg-type]
     if not found:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from rasterio.errors import RasterioError
 
-from ..errors import PanTinyError, SceneMissingError
+from ..errors import OptionError, PanTinyError, SceneMissingError
 from ..metrics._grids import ms_gains, pan_gain
 from ..paths import is_local, printable
 from ..sensors import get_sensor
@@ -173,8 +173,15 @@ def measure_products(products: Iterable[Product], **options: Any) -> dict[str, M
     Raises
     ------
     OptionError
-        If the ratio or the peak is wrong for every product.
+        If the ratio or the peak is wrong for every product, or two have one name.
     """
+    products = list(products)
+    names = [product.name for product in products]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise OptionError(
+            f"products: {', '.join(twice)} more than once; need a name per product; rename them"
+        )
     find_ratio(options.get("ratio"), None, {})
     find_peak(options.get("peak"), None, np.dtype(np.uint8), {})
     found = {}

@@ -60,11 +60,11 @@ def find_peak(
     OptionError
         If the given one is no peak, or the sensor is unknown.
     """
+    known = get_sensor(sensor)  # a wrong name is an error also where a peak is given
     if given is not None:
         if not 0 < given < math.inf:
             raise OptionError(f"peak: got {given!r}; need a number above 0, e.g. 2047 for 11 bits")
         return float(given), "the option"
-    known = get_sensor(sensor)
     bits = _whole(tags.get("PANTINY_BITS"), 1, 16)
     if bits is not None:
         return peak_of(bits), "tag PANTINY_BITS"

@@ -131,12 +131,14 @@ def text_of(results: Mapping[str, Measured]) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: it becomes a text."""
+def _portable(value: Any) -> Any:
+    """JSON has no infinity: it becomes a text. Nor bytes of a name that are not UTF-8: escaped."""
     if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: _portable(v) for k, v in value.items()}
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
     if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
+        return [_portable(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return value
@@ -187,7 +189,7 @@ def _summary(results: Mapping[str, Measured]) -> dict[str, Any]:
 def json_of(results: Mapping[str, Measured], options: Mapping[str, Any]) -> str:
     """Everything, with the options that made it and the settings of each product."""
     return json.dumps(
-        _finite(
+        _portable(
             {
                 "format": FORMAT,
                 "pantiny": __version__,
