@@ -311,7 +311,6 @@ def run_source(
         sink.write(0, written, out)
         if progress:
             progress((done + 1) / len(groups))
-    del keep
 
 
 def run_plan(kept: Kept, *, settings: Settings, stream: int, **images: Any) -> None:

@@ -233,7 +233,7 @@ def _empty(like: Any, shape: tuple[int, ...], dtype: str, stream: int) -> Any:
 
 
 def _result(out: Any, like: Any, pair: Pair) -> tuple[Any, Samples]:
-    need = (*pair.ms_shape[:2], *pair.pan_shape[1:])
+    need: tuple[int, ...] = (*pair.ms_shape[:2], *pair.pan_shape[1:])
     if not pair.batched:
         need = need[1:]
     result = _empty(like, need, pair.dtype, pair.stream) if out is None else out

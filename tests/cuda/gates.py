@@ -1,8 +1,8 @@
 """Compile gates: registers and spills of every CUDA kernel, as ptxas told them in a build's log.
 
-    PANTINY_CUDA=ON pip wheel -v --no-deps . 2>&1 | tee build.log
-    python tests/cuda/gates.py build.log            # against tests/cuda/budgets.json
-    python tests/cuda/gates.py build.log --record   # makes it
+PANTINY_CUDA=ON pip wheel -v --no-deps . 2>&1 | tee build.log
+python tests/cuda/gates.py build.log            # against tests/cuda/budgets.json
+python tests/cuda/gates.py build.log --record   # makes it
 """
 
 from __future__ import annotations

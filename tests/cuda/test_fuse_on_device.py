@@ -174,7 +174,11 @@ def bad_calls() -> list[tuple[type[PanTinyError], str, Any]]:
         (DataError, "ms: got 1 NaN", lambda: pantiny.fuse(on(nan), on(pan))),
         (DataError, "pan: got 1 NaN", lambda: pantiny.fuse(on(ms), on(nan_pan))),
         (BackendError, "gsa", lambda: pantiny.fuse(on(ms), on(pan), method="gsa")),
-        (BackendError, "which run on the CPU", lambda: pantiny.fuse(on(ms), on(pan), backend="cpu")),
+        (
+            BackendError,
+            "which run on the CPU",
+            lambda: pantiny.fuse(on(ms), on(pan), backend="cpu"),
+        ),
         (ShapeError, "mask: got shape", lambda: pantiny.fuse(on(ms), on(pan), mask=np.ones(3))),
         (OptionError, "precision", lambda: pantiny.fuse(on(ms), on(pan), precision="int8")),
         (BackendError, "no CUDA kernels", lambda: pantiny.fuse(on(ms), on(pan), model=odd_model())),
