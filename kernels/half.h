@@ -45,6 +45,17 @@ ptn_status with_types(const ptn_arch& arch, HalfTile tile, Run&& run) {
         return run(W{}, Tile<2, 2, 5>{});
     }
   }
+  if (arch.channels == 40 && arch.heads == 4) {
+    using W = Width<40, 4>;  // half as much again a pixel: fewer rows a warp
+    switch (tile) {
+      case HalfTile::kWide:
+        return run(W{}, Tile<4, 3, 3>{});
+      case HalfTile::kLean:
+        return run(W{}, Tile<4, 2, 3>{});
+      case HalfTile::kSmall:
+        return run(W{}, Tile<2, 2, 3>{});
+    }
+  }
   return PTN_ERR_UNSUPPORTED;
 }
 

@@ -19,12 +19,14 @@ PTN_HOST_DEVICE int output_channel(int j, int n) {
   return W::channel(j, n >> 1) + (n & 1);
 }
 
-// Word `i` of B [steps][tiles], two products in 16 bytes of a lane; value(s, k, j, n).
-template <class E, class Value>
-PTN_HOST_DEVICE uint32_t fragment_word(int i, int tiles, Value&& value) {
+// Where word `i` of B [steps][tiles] lies, two products in 16 bytes of a lane: it holds rows k and
+// k + 1 of step s, column n of tile j.
+struct FragmentAt {
+  int s, k, j, n;
+};
+PTN_HOST_DEVICE FragmentAt fragment_at(int i, int tiles) {
   const int lane = i / 4 % kWarp, flat = i / (4 * kWarp) * 2 + (i & 3) / 2;
-  const int s = flat / tiles, j = flat % tiles, n = lane >> 2, k = (lane & 3) * 2 + 8 * (i & 1);
-  return E::pack(value(s, k, j, n), value(s, k + 1, j, n));
+  return {flat / tiles, (lane & 3) * 2 + 8 * (i & 1), flat % tiles, lane >> 2};
 }
 
 template <class E, class W>
@@ -58,9 +60,10 @@ class HalfPacker {
   template <class Value>
   static void fragments(uint32_t* out, int steps, int tiles, Value&& value) {
     for (int i = 0; i < (steps * tiles + 1) / 2 * 2 * kStepWords; ++i) {
-      out[i] = fragment_word<E>(i, tiles, [&](int s, int k, int j, int n) {
-        return s < steps ? value(s, k, j, n) : 0.0f;
-      });
+      const FragmentAt at = fragment_at(i, tiles);
+      out[i] = at.s < steps
+                   ? E::pack(value(at.s, at.k, at.j, at.n), value(at.s, at.k + 1, at.j, at.n))
+                   : 0u;
     }
   }
 

@@ -45,11 +45,12 @@ struct MatricesHalf {
     const int64_t image = block().x;
     const float* matrix = a.folded + image * kC * kC;
     uint32_t* out = a.out + image * PackedModel<W>::kMatrix;
-    for (int i = thread(); i < PackedModel<W>::kMatrix; i += kThreads)
-      out[i] = fragment_word<E>(i, W::kTiles, [&](int s, int k, int j, int n) {
-        const int o = output_channel<W>(j, n), c = input_channel<W>(s, k);
-        return o < kC && c < kC ? matrix[o * kC + c] : 0.0f;
-      });
+    for (int i = thread(); i < PackedModel<W>::kMatrix; i += kThreads) {
+      const FragmentAt at = fragment_at(i, W::kTiles);
+      const int o = output_channel<W>(at.j, at.n), c = input_channel<W>(at.s, at.k);
+      out[i] = E::pack(o < kC && c < kC ? matrix[o * kC + c] : 0.0f,
+                       o < kC && c + 1 < kC ? matrix[o * kC + c + 1] : 0.0f);
+    }
   }
 };
 
@@ -79,7 +80,8 @@ struct Table {
     }));
   }
 
-  static int64_t tiles(const ptn_arch& arch, const Scene& s) {
+  // The same whether the sums are alone or not.
+  static int64_t tiles(const ptn_arch& arch, const Scene& s, bool) {
     int64_t count = 0;
     with_types(arch, choose_tile(s), [&](auto, auto t) {
       Dim3 grid;

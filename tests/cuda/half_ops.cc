@@ -130,7 +130,7 @@ int64_t half_feature_bytes(const Model* m, const Image* image) {
 
 int64_t half_tiles(const Model* m, const Image* image, int tile) {
   const Placed placed(*image);
-  if (tile == kByImage) return m->table().tiles(m->arch, placed.scene());
+  if (tile == kByImage) return m->table().tiles(m->arch, placed.scene(), false);
   int64_t count = 0;
   with_types(m->arch, static_cast<HalfTile>(tile), [&](auto, auto t) {
     Dim3 grid;
