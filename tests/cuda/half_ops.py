@@ -191,9 +191,7 @@ class Ops:
         self._check(self._lib.half_head(self._model, image, call.tile, x.ctypes))
         return x
 
-    def statistics(
-        self, call: Call, block: str, x: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def statistics(self, call: Call, block: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """x bits -> v bits, partials."""
         image, _kept = self._image(call)
         v, partials = self._features(call), self._partials(call)
