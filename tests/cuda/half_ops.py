@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from ctypes import POINTER, Structure, byref, c_char_p, c_double, c_int32, c_int64, c_void_p
 from typing import NamedTuple
@@ -86,11 +85,12 @@ class Ops:
         variant: str = "tiny",
         bf16: bool = False,
         faults: Sequence[Fault] = (),
+        sources: Sequence[str] = SOURCES,
     ) -> None:
         v = get_variant(variant)
         self.bf16, self.channels, self.heads = bf16, v.channels, v.heads
         self.slots = (v.channels + 16) // 16 * 16
-        self._lib = library(SOURCES, faults)
+        self._lib = library(sources, faults)
         self._lib.half_error.restype = c_char_p
         self._lib.half_model.restype = c_void_p
         self._lib.half_tiles.restype = c_int64
