@@ -56,12 +56,17 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
         "first 3x3 not zeroed",
         _CONV,
         "if (!exists(s, at.image, at.y0 + row, at.x0 + at.px + p))",
-        "if (false)",
+        "if (!exists(s, at.image, at.y0 + row, at.x0 + at.px + p) && false)",
     ),
     ("masked fused stored", _FUSE, "if (!exists(a.scene, at.image, iy, ix))", "if (false)"),
     ("masked head stored", _HEAD, "if (!exists(s, at.image, iy, ix))", "if (false)"),
     ("ms_up where nothing is", _HEAD, "if (exists(s, at.image, iy, ix))", "if (inside(s, iy, ix))"),
-    ("pan where nothing is", _CONV, "if (WithPan && there &&", "if (WithPan && inside(s, iy, ix) &&"),
+    (
+        "pan where nothing is",
+        _CONV,
+        "if (WithPan && there &&",
+        "if (WithPan && inside(s, iy, ix) &&",
+    ),
     (
         "halo of the tile in the sums",
         _BLOCK,
@@ -69,7 +74,12 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
         "there(a, at, first + k, p)",
     ),
     # taps, orders, layouts
-    ("swizzled on one side", _CONV, "const int at = row * T::kWidth + swizzled(px);", "const int at = row * T::kWidth + px;"),
+    (
+        "swizzled on one side",
+        _CONV,
+        "const int at = row * T::kWidth + swizzled(px);",
+        "const int at = row * T::kWidth + px;",
+    ),
     ("3x3 of a chunk upside down", _DW, "const int o = i - dy;", "const int o = i - 2 + dy;"),
     ("3x3 of a chunk mirrored", _DW, "int column = px - 1 + c;", "int column = px + 2 - c;"),
     ("3x3 upside down", _CONV, "const int o = i - dy;", "const int o = i - 2 + dy;"),
@@ -80,30 +90,61 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
     ("gates swapped", _PACK, "j < 2 ? gate : 2 * kC + gate", "j < 2 ? 2 * kC + gate : gate"),
     ("norm's bias dropped", _PACK, "o >= 0 && i <= kC", "o >= 0 && i < kC"),
     ("pan's weight dropped", _PACK, "t_.fuse1, kC, kC + 1", "t_.fuse1, kC, kC"),
-    ("gram transposed", _BLOCK, "column = kind == 0 ? i % c : row", "column = kind == 0 ? i / c : row"),
-    ("a warp left out", _BLOCK, "for (int w = 0; w < T::kWarps; ++w)", "for (int w = 1; w < T::kWarps; ++w)"),
-    ("norms swapped", _BLOCK, "(kind - 1) * W::kChannels + head", "(2 - kind) * W::kChannels + head"),
+    (
+        "gram transposed",
+        _BLOCK,
+        "column = kind == 0 ? i % c : row",
+        "column = kind == 0 ? i / c : row",
+    ),
+    (
+        "a warp left out",
+        _BLOCK,
+        "for (int w = 0; w < T::kWarps; ++w)",
+        "for (int w = 1; w < T::kWarps; ++w)",
+    ),
+    (
+        "norms swapped",
+        _BLOCK,
+        "(kind - 1) * W::kChannels + head",
+        "(2 - kind) * W::kChannels + head",
+    ),
     # edges of tiles
     ("last outer row", _SHARED, "? T::kHeight : first_inner()", "? T::kHeight - 1 : first_inner()"),
     ("last row of a group", _SHARED, "(group < kCore % T::kGroups ? 1 : 0)", "0"),
     ("a row dropped", _SHARED, "return kCore / T::kGroups +", "return kCore / T::kGroups - 1 +"),
     ("rows of a warp shifted", _BLOCK, "at.group == 0 ? i - 1 : i", "i - 1"),
     # arithmetic
-    ("pads in the variance", _DW, "const bool channel = W::channel(j, t) < W::kChannels;", "const bool channel = true;"),
+    (
+        "pads in the variance",
+        _DW,
+        "const bool channel = W::channel(j, t) < W::kChannels;",
+        "const bool channel = true;",
+    ),
     ("mean of the slots", _DW, "kMean = 1.0f / W::kChannels", "kMean = 1.0f / W::kSlots"),
     ("gelu without its cubic", _DW, "0.0370081799f), 0.7975051f)", "0.0f), 0.7975051f)"),
     ("no relu", _FUSE, "Two::template first<true>", "Two::template first<false>"),
     ("no ms_up", _TAIL, "sums[k][2 * p] + ms_up_at(s, at.image, at.t, iy, ix)", "sums[k][2 * p]"),
-    ("the first image's matrix", _BLOCK, "static_cast<int64_t>(at.image) * PackedModel<W>::kMatrix", "0"),
-    ("the first image's partials", _BLOCK, "(static_cast<int64_t>(at.image) * grid().y + block().y)", "block().y"),
+    (
+        "the first image's matrix",
+        _BLOCK,
+        "static_cast<int64_t>(at.image) * PackedModel<W>::kMatrix",
+        "0",
+    ),
+    (
+        "the first image's partials",
+        _BLOCK,
+        "(static_cast<int64_t>(at.image) * grid().y + block().y)",
+        "(0 * at.image + block().y)",
+    ),
 )  # fmt: skip
+
 
 # One width, one shape of tile, one element type, so that a seeded build takes seconds.
 _ONE_ELEMENT = tuple(
     (
         f"kernels/{op}/{op}_half_cuda.cu",
         f"template ptn_status {name}_half<Bf16>",
-        f"// {name}_half<Bf16>",
+        f"template <> ptn_status {name}_half<Bf16>",  # declared, not instantiated
     )
     for op, name in (("head", "head"), ("fusion", "fuse"), ("tail", "tail"))
 )

@@ -9,7 +9,7 @@ from pantiny.kernels import testing
 from pantiny.kernels.testing import Case
 
 from .faults_half import FAULTS, NARROW
-from .half_checks import check_block, check_convolutions, check_head
+from .half_checks import check_block, check_convolutions, check_head, check_upsampled
 from .half_ops import SOURCES, WIDE, Ops
 
 _SOURCES = tuple(s for s in SOURCES if "bf16" not in s)
@@ -32,6 +32,7 @@ def checks(ops: Ops, weights: dict[str, np.ndarray]) -> None:
         check_head(ops, _BATCH, weights, WIDE)
         check_convolutions(ops, _BATCH, weights, WIDE)
         check_block(ops, _BATCH, weights, WIDE)
+    check_upsampled(ops, _BATCH[1], weights, WIDE)
 
 
 def test_nothing_is_found_without_a_fault(weights: dict[str, np.ndarray]) -> None:
