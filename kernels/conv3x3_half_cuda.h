@@ -90,11 +90,11 @@ struct TwoConvolutions {
       PTN_UNROLL
       for (int p = 0; p < 2; ++p) {
         uint32_t a[kFragment];
-        const int iy = at.y0 + row, ix = at.x0 + at.px + p;
-        const bool there = exists(s, at.image, iy, ix);
-        load_pixel<W>(a, p, x, pixel_index(s, at.image, iy, ix), at.t, there);
+        const bool there = at.there(s, row, p);
+        load_pixel<W>(a, p, x, at.pixel(s, row, p), at.t, there);
         if (WithPan && there && at.t == W::kExtraLane)
-          a[2 * W::kExtraTile + p] = E::pack(pan_at(s, at.image, iy, ix), 0.0f);
+          a[2 * W::kExtraTile + p] =
+              E::pack(pan_at(s, at.image, at.y0 + row, at.x0 + at.px + p), 0.0f);
         tile.store(a, p, row, at.px + p, at.t);
       }
     }
@@ -115,17 +115,11 @@ struct TwoConvolutions {
       pack_fragment<E, W::kTiles>(a, sums[k]);
       PTN_UNROLL
       for (int p = 0; p < 2; ++p) {
-        if (!exists(s, at.image, at.y0 + row, at.x0 + at.px + p)) PTN_UNROLL
+        if (!at.there(s, row, p)) PTN_UNROLL
         for (int j = 0; j < W::kTiles; ++j) a[2 * j + p] = 0;
         out.store(a, p, row, at.px + p, at.t);
       }
     }
-  }
-
-  // Whether the tile of this block owns the pixel of one of its core rows.
-  static PTN_DEVICE bool owns(const Scene& s, const Place<T>& at, int row, int p) {
-    const int column = at.px + p;
-    return column >= kHalo && column < T::kWidth - kHalo && inside(s, at.y0 + row, at.x0 + column);
   }
 };
 

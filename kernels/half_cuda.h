@@ -72,8 +72,10 @@ template <class T>
 struct Place {
   int g, t, px, group;
   int image, x0, y0;  // column 0 and row 0 of the region
+  int64_t first;      // index of pixel px of row 0, may lie outside
+  bool column[2];     // of the image
 
-  PTN_DEVICE explicit Place(int halo) {
+  PTN_DEVICE Place(const Scene& s, int halo) {
     const Dim3 b = block();
     g = lane() >> 2;
     t = lane() & 3;
@@ -82,6 +84,33 @@ struct Place {
     image = b.z;
     x0 = b.x * (T::kWidth - 2 * halo) - halo;
     y0 = b.y * (T::kHeight - 2 * halo) - halo;
+    first = (static_cast<int64_t>(image) * s.height + y0) * s.width + x0 + px;
+    for (int p = 0; p < 2; ++p) column[p] = x0 + px + p >= 0 && x0 + px + p < s.width;
+  }
+
+  PTN_DEVICE int64_t pixel(const Scene& s, int row, int p) const {
+    return first + static_cast<int64_t>(row) * s.width + p;
+  }
+  PTN_DEVICE bool in_image(const Scene& s, int row, int p) const {
+    return column[p] && y0 + row >= 0 && y0 + row < s.height;
+  }
+  PTN_DEVICE bool there(const Scene& s, int row, int p) const {
+    return in_image(s, row, p) &&
+           (!s.valid.data || s.valid.data[image * s.valid.image_stride +
+                                          (y0 + row) * s.valid.row_stride + x0 + px + p] != 0);
+  }
+  // Bits 2i + p: pixel p of row `from` + i is there; i < Rows.
+  template <int Rows>
+  PTN_DEVICE uint32_t there_bits(const Scene& s, int from) const {
+    uint32_t bits = 0;
+    PTN_UNROLL
+    for (int i = 0; i < Rows; ++i) PTN_UNROLL
+    for (int p = 0; p < 2; ++p) bits |= (there(s, from + i, p) ? 1u : 0u) << (2 * i + p);
+    return bits;
+  }
+  // Whether the tile of this block owns a column, `halo` from the region's sides.
+  PTN_DEVICE bool owns_column(int halo, int p) const {
+    return column[p] && px + p >= halo && px + p < T::kWidth - halo;
   }
   // The rows that a warp finishes: a share of the inner ones, or of those without one more row
   // of halo (the first groups take what does not divide).
@@ -100,6 +129,8 @@ struct Place {
     return group == T::kGroups - 1 ? T::kHeight : first_inner() + T::kRows;
   }
 };
+
+PTN_DEVICE bool bit(uint32_t bits, int i) { return (bits >> i & 1u) != 0; }
 
 // Where 128-bit accesses of a warp meet no bank twice, shifted by a column or not.
 PTN_DEVICE int swizzled(int px) { return px ^ ((px >> 1) & 1); }
@@ -171,10 +202,6 @@ PTN_DEVICE void store_pixel(void* features, int64_t pixel, int t, const uint32_t
   store_words(to + t * 16, pixel_words(a, p));
   if constexpr (W::kTiles > 4)
     *reinterpret_cast<TwoWords*>(to + 64 + t * 8) = TwoWords{a[8 + p], a[10 + p]};
-}
-
-PTN_DEVICE int64_t pixel_index(const Scene& s, int image, int y, int x) {
-  return (static_cast<int64_t>(image) * s.height + y) * s.width + x;
 }
 
 }  // namespace cuda

@@ -51,23 +51,18 @@ struct BlockHalf {
 
   using Sums = float (&)[T::kRows][4 * W::kTiles];
 
-  static PTN_DEVICE bool there(const Args& a, const Place<T>& at, int row, int p) {
-    return exists(a.scene, at.image, at.y0 + row, at.x0 + at.px + p);
-  }
-
   // Where the fragment of a lane's two pixels lies: 16 bytes `part` of it.
   static PTN_DEVICE char* norm_at(char* norms, int row, int part) {
     const int piece = (row * T::kColumnBlocks + warp() % T::kColumnBlocks) * (kFragment / 4);
     return norms + ((piece + part) * kWarp + lane()) * 16;
   }
 
+  // Pixels of a row; `bits` 0 and 1: which are there.
   static PTN_DEVICE void load(const Args& a, const Place<T>& at, const void* from, int row,
-                              uint32_t* fragment) {
+                              uint32_t bits, uint32_t* fragment) {
     PTN_UNROLL
     for (int p = 0; p < 2; ++p)
-      load_pixel<W>(fragment, p, from,
-                    pixel_index(a.scene, at.image, at.y0 + row, at.x0 + at.px + p), at.t,
-                    there(a, at, row, p));
+      load_pixel<W>(fragment, p, from, at.pixel(a.scene, row, p), at.t, bit(bits, p));
   }
   static PTN_DEVICE void widen(const uint32_t* fragment, float* c) {
     PTN_UNROLL
@@ -77,7 +72,9 @@ struct BlockHalf {
     }
   }
 
-  static PTN_DEVICE void mix(const Args& a, const Place<T>& at, char* norms, Sums sums) {
+  // Returns which pixels of the inner rows are there, bits 2k + p.
+  static PTN_DEVICE uint32_t mix(const Args& a, const Place<T>& at, char* norms, Sums sums) {
+    const uint32_t bits = at.template there_bits<T::kRows + 1>(a.scene, at.first_row());
     uint32_t b[2 * W::kSteps * W::kTiles];
     load_fragments(b, a.matrices + static_cast<int64_t>(at.image) * PackedModel<W>::kMatrix);
     PTN_UNROLL
@@ -86,12 +83,12 @@ struct BlockHalf {
       if (row >= at.end_row()) continue;
       uint32_t x[kFragment], v[kFragment];
       float c[4 * W::kTiles];
-      load(a, at, a.v, row, v);
-      load(a, at, a.x, row, x);
+      load(a, at, a.v, row, bits >> 2 * i, v);
+      load(a, at, a.x, row, bits >> 2 * i, x);
       widen(x, c);
       multiply<E, W::kSteps, W::kTiles>(c, v, b);
       uint32_t y[kFragment];
-      norm_fragment<E, W>(y, c, at.t, there(a, at, row, 0), there(a, at, row, 1));
+      norm_fragment<E, W>(y, c, at.t, bit(bits, 2 * i), bit(bits, 2 * i + 1));
       PTN_UNROLL
       for (int k = 0; k < kFragment / 4; ++k)
         store_words(norm_at(norms, row, k), {y[4 * k], y[4 * k + 1], y[4 * k + 2], y[4 * k + 3]});
@@ -102,6 +99,7 @@ struct BlockHalf {
         if (k == kept) PTN_UNROLL
       for (int e = 0; e < 4 * W::kTiles; ++e) sums[k][e] = c[e];
     }
+    return at.group == 0 ? bits >> 2 : bits;
   }
 
   static PTN_DEVICE void feed_forward(const Args& a, const Place<T>& at, char* h, char* norms,
@@ -150,23 +148,17 @@ struct BlockHalf {
     }
   }
 
-  // Whether the tile of this block owns the pixel.
-  static PTN_DEVICE bool owns(const Args& a, const Place<T>& at, int row, int p) {
-    const int column = at.px + p;
-    return row >= kHalo && row < T::kHeight - kHalo && column >= kHalo &&
-           column < T::kWidth - kHalo && inside(a.scene, at.y0 + row, at.x0 + column);
-  }
-
-  static PTN_DEVICE void store(const Args& a, const Place<T>& at, int row, const float* c) {
+  static PTN_DEVICE void store(const Args& a, const Place<T>& at, int row, uint32_t bits,
+                               const float* c) {
+    if (row < kHalo || row >= T::kHeight - kHalo) return;
     uint32_t f[kFragment];
     pack_fragment<E, W::kTiles>(f, c);
     PTN_UNROLL
     for (int p = 0; p < 2; ++p) {
-      if (!owns(a, at, row, p)) continue;
-      if (!there(a, at, row, p)) PTN_UNROLL
+      if (!at.owns_column(kHalo, p) || !at.in_image(a.scene, row, p)) continue;
+      if (!bit(bits, p)) PTN_UNROLL
       for (int j = 0; j < W::kTiles; ++j) f[2 * j + p] = 0;
-      store_pixel<W>(a.x_out, pixel_index(a.scene, at.image, at.y0 + row, at.x0 + at.px + p), at.t,
-                     f, p);
+      store_pixel<W>(a.x_out, at.pixel(a.scene, row, p), at.t, f, p);
     }
   }
 
@@ -213,6 +205,10 @@ struct BlockHalf {
     using Packed = PackedBlock<W>;
     float* of_warps = reinterpret_cast<float*>(second);
     const int first = at.first_core(), rows = at.core_rows();
+    uint32_t bits = at.template there_bits<T::kRows>(a.scene, first);
+    PTN_UNROLL
+    for (int p = 0; p < 2; ++p)  // of the pixels that this tile owns
+      if (!at.owns_column(kHalo, p)) bits &= p == 0 ? 0xaaaaaaaau : 0x55555555u;
     PTN_NO_UNROLL
     for (int head = 0; head < W::kHeads; ++head) {
       expand_next(a, at, h, head, y);
@@ -223,7 +219,7 @@ struct BlockHalf {
                         uint32_t q[4], kk[4];  // transposed: rows are channels, K is the 16 pixels
                         PTN_UNROLL
                         for (int p = 0; p < 2; ++p) {
-                          const bool in = owns(a, at, first + k, p) && there(a, at, first + k, p);
+                          const bool in = bit(bits, 2 * k + p);
                           PTN_UNROLL
                           for (int j = 0; j < 2; ++j) {
                             q[2 * p + j] = transpose_8x8(in ? o[4 * p + j] : 0u);
@@ -252,11 +248,9 @@ struct BlockHalf {
             PTN_UNROLL
             for (int p = 0; p < 2; ++p) {
               const int row = first + k;
-              if (!owns(a, at, row, p)) continue;
-              char* to =
-                  static_cast<char*>(a.v_out) +
-                  pixel_index(a.scene, at.image, at.y0 + row, at.x0 + at.px + p) * W::kPixelBytes;
-              const bool in = there(a, at, row, p);
+              if (!at.owns_column(kHalo, p) || !at.in_image(a.scene, row, p)) continue;
+              char* to = static_cast<char*>(a.v_out) + at.pixel(a.scene, row, p) * W::kPixelBytes;
+              const bool in = bit(bits, 2 * k + p);
               const uint32_t* v = o + 4 * p;
               if (chunk == 0)
                 store_words(to + at.t * 16, in ? Words{v[0], v[1], v[2], v[3]} : Words{0, 0, 0, 0});
@@ -270,27 +264,28 @@ struct BlockHalf {
   }
 
   static PTN_DEVICE void run(const Args& a, char* shared) {
-    const Place<T> at(kHalo);
+    const Place<T> at(a.scene, kHalo);
     char *h = shared, *second = shared + kChunkBytes;
     float sums[T::kRows][4 * W::kTiles];
+    uint32_t bits;
     if constexpr (kApplies) {
-      mix(a, at, second, sums);
+      bits = mix(a, at, second, sums);
       feed_forward(a, at, h, second, sums);
     } else {
+      bits = at.template there_bits<T::kRows>(a.scene, at.first_inner());
       PTN_UNROLL
       for (int k = 0; k < T::kRows; ++k) {
         uint32_t x[kFragment];
-        load(a, at, a.x, at.first_inner() + k, x);
+        load(a, at, a.x, at.first_inner() + k, bits >> 2 * k, x);
         widen(x, sums[k]);
       }
     }
     uint32_t y[T::kRows][kFragment];
     PTN_UNROLL
     for (int k = 0; k < T::kRows; ++k) {
-      const int row = at.first_inner() + k;
-      if constexpr (kApplies) store(a, at, row, sums[k]);
+      if constexpr (kApplies) store(a, at, at.first_inner() + k, bits >> 2 * k, sums[k]);
       if constexpr (kSumsUp)
-        norm_fragment<E, W>(y[k], sums[k], at.t, there(a, at, row, 0), there(a, at, row, 1));
+        norm_fragment<E, W>(y[k], sums[k], at.t, bit(bits, 2 * k), bit(bits, 2 * k + 1));
     }
     if constexpr (kSumsUp) sum_up(a, at, h, second, y);
   }

@@ -22,7 +22,7 @@ struct FuseHalf {
   static constexpr size_t shared_bytes(const Args&) { return Two::kBytes; }
 
   static PTN_DEVICE void run(const Args& a, char* shared) {
-    const Place<T> at(kHalo);
+    const Place<T> at(a.scene, kHalo);
     const FeatureTile<W, T> x{shared}, between{shared + FeatureTile<W, T>::kBytes};
     Two::template load<true>(a.scene, at, a.x, x);
     sync_block();
@@ -39,11 +39,11 @@ struct FuseHalf {
       pack_fragment<E, W::kTiles>(f, sums[k]);
       PTN_UNROLL
       for (int p = 0; p < 2; ++p) {
-        const int row = first + k, iy = at.y0 + row, ix = at.x0 + at.px + p;
-        if (!Two::owns(a.scene, at, row, p)) continue;
-        if (!exists(a.scene, at.image, iy, ix)) PTN_UNROLL
+        const int row = first + k;
+        if (!at.owns_column(kHalo, p) || !at.in_image(a.scene, row, p)) continue;
+        if (!at.there(a.scene, row, p)) PTN_UNROLL
         for (int j = 0; j < W::kTiles; ++j) f[2 * j + p] = 0;
-        store_pixel<W>(a.out, pixel_index(a.scene, at.image, iy, ix), at.t, f, p);
+        store_pixel<W>(a.out, at.pixel(a.scene, row, p), at.t, f, p);
       }
     }
   }

@@ -25,7 +25,7 @@ struct HeadHalf {
 
   static PTN_DEVICE void run(const Args& a, char* shared) {
     const Scene& s = a.scene;
-    const Place<T> at(kHalo);
+    const Place<T> at(a.scene, kHalo);
     auto* ms_up = reinterpret_cast<TwoWords*>(shared);  // [rows][width]: bands 0..3
     for (int i = thread(); i < T::kHeight * T::kWidth; i += kThreads) {
       const int iy = at.y0 + i / T::kWidth, ix = at.x0 + i % T::kWidth;
@@ -61,11 +61,10 @@ struct HeadHalf {
       pack_fragment<E, W::kTiles>(f, c);
       PTN_UNROLL
       for (int p = 0; p < 2; ++p) {
-        const int column = at.px + p, iy = at.y0 + row, ix = at.x0 + column;
-        if (column < kHalo || column >= T::kWidth - kHalo || !inside(s, iy, ix)) continue;
-        if (!exists(s, at.image, iy, ix)) PTN_UNROLL
+        if (!at.owns_column(kHalo, p) || !at.in_image(s, row, p)) continue;
+        if (!at.there(s, row, p)) PTN_UNROLL
         for (int j = 0; j < W::kTiles; ++j) f[2 * j + p] = 0;
-        store_pixel<W>(a.x, pixel_index(s, at.image, iy, ix), at.t, f, p);
+        store_pixel<W>(a.x, at.pixel(s, row, p), at.t, f, p);
       }
     }
   }

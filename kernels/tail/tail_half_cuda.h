@@ -22,7 +22,7 @@ struct TailHalf {
   static constexpr size_t shared_bytes(const Args&) { return Two::kBytes; }
 
   static PTN_DEVICE void run(const Args& a, char* shared) {
-    const Place<T> at(kHalo);
+    const Place<T> at(a.scene, kHalo);
     const FeatureTile<W, T> x{shared}, refined{shared + FeatureTile<W, T>::kBytes};
     Two::template load<false>(a.scene, at, a.x, x);
     sync_block();
@@ -39,10 +39,9 @@ struct TailHalf {
       PTN_UNROLL
       for (int p = 0; p < 2; ++p) {
         const int row = first + k, iy = at.y0 + row, ix = at.x0 + at.px + p;
-        if (!Two::owns(s, at, row, p)) continue;
-        const float v = exists(s, at.image, iy, ix)
-                            ? sums[k][2 * p] + ms_up_at(s, at.image, at.t, iy, ix)
-                            : 0.0f;
+        if (!at.owns_column(kHalo, p) || !at.in_image(s, row, p)) continue;
+        const float v =
+            at.there(s, row, p) ? sums[k][2 * p] + ms_up_at(s, at.image, at.t, iy, ix) : 0.0f;
         a.fused[(static_cast<int64_t>(at.image) * 4 + at.t) * plane +
                 static_cast<int64_t>(iy) * s.width + ix] = v;
       }
