@@ -115,8 +115,7 @@ struct TwoConvolutions {
       pack_fragment<E, W::kTiles>(a, sums[k]);
       PTN_UNROLL
       for (int p = 0; p < 2; ++p) {
-        if (!at.there(s, row, p)) PTN_UNROLL
-        for (int j = 0; j < W::kTiles; ++j) a[2 * j + p] = 0;
+        if (!at.there(s, row, p)) clear_pixel<W>(a, p);
         out.store(a, p, row, at.px + p, at.t);
       }
     }

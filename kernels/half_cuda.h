@@ -169,6 +169,12 @@ PTN_DEVICE void set_pixel_words(uint32_t* a, int p, Words v) {
   a[6 + p] = v.w;
 }
 
+template <class W>
+PTN_DEVICE void clear_pixel(uint32_t* a, int p) {
+  PTN_UNROLL
+  for (int j = 0; j < W::kTiles; ++j) a[2 * j + p] = 0;
+}
+
 // Results of products in 16 bits, as a fragment.
 template <class E, int Tiles>
 PTN_DEVICE void pack_fragment(uint32_t* a, const float* c) {

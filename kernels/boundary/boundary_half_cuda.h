@@ -156,8 +156,7 @@ struct BlockHalf {
     PTN_UNROLL
     for (int p = 0; p < 2; ++p) {
       if (!at.owns_column(kHalo, p) || !at.in_image(a.scene, row, p)) continue;
-      if (!bit(bits, p)) PTN_UNROLL
-      for (int j = 0; j < W::kTiles; ++j) f[2 * j + p] = 0;
+      if (!bit(bits, p)) clear_pixel<W>(f, p);
       store_pixel<W>(a.x_out, at.pixel(a.scene, row, p), at.t, f, p);
     }
   }

@@ -41,8 +41,7 @@ struct FuseHalf {
       for (int p = 0; p < 2; ++p) {
         const int row = first + k;
         if (!at.owns_column(kHalo, p) || !at.in_image(a.scene, row, p)) continue;
-        if (!at.there(a.scene, row, p)) PTN_UNROLL
-        for (int j = 0; j < W::kTiles; ++j) f[2 * j + p] = 0;
+        if (!at.there(a.scene, row, p)) clear_pixel<W>(f, p);
         store_pixel<W>(a.out, at.pixel(a.scene, row, p), at.t, f, p);
       }
     }

@@ -62,8 +62,7 @@ struct HeadHalf {
       PTN_UNROLL
       for (int p = 0; p < 2; ++p) {
         if (!at.owns_column(kHalo, p) || !at.in_image(s, row, p)) continue;
-        if (!at.there(s, row, p)) PTN_UNROLL
-        for (int j = 0; j < W::kTiles; ++j) f[2 * j + p] = 0;
+        if (!at.there(s, row, p)) clear_pixel<W>(f, p);
         store_pixel<W>(a.x, at.pixel(s, row, p), at.t, f, p);
       }
     }

@@ -45,7 +45,7 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
     ("bias outside", _DW, "first = there ? 1.0f : 0.0f", "first = 1.0f"),
     ("masked q in the sums", _BLOCK, "in ? o[4 * p + j] : 0u", "o[4 * p + j]"),
     ("masked k in the sums", _BLOCK, "in ? o[4 * p + 2 + j] : 0u", "o[4 * p + 2 + j]"),
-    ("masked x stored", _BLOCK, "if (!there(a, at, row, p))", "if (false)"),
+    ("masked x stored", _BLOCK, "if (!bit(bits, p))", "if (!bit(bits, p) && row < 0)"),
     (
         "masked v stored",
         _BLOCK,
@@ -55,23 +55,30 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
     (
         "first 3x3 not zeroed",
         _CONV,
-        "if (!exists(s, at.image, at.y0 + row, at.x0 + at.px + p))",
-        "if (!exists(s, at.image, at.y0 + row, at.x0 + at.px + p) && false)",
+        "if (!at.there(s, row, p))",
+        "if (!at.there(s, row, p) && row < 0)",
     ),
-    ("masked fused stored", _FUSE, "if (!exists(a.scene, at.image, iy, ix))", "if (false)"),
-    ("masked head stored", _HEAD, "if (!exists(s, at.image, iy, ix))", "if (false)"),
+    ("masked fused stored", _FUSE, "if (!at.there(a.scene, row, p))", "if (false)"),
+    ("masked head stored", _HEAD, "if (!at.there(s, row, p))", "if (false)"),
     ("ms_up where nothing is", _HEAD, "if (exists(s, at.image, iy, ix))", "if (inside(s, iy, ix))"),
     (
         "pan where nothing is",
         _CONV,
         "if (WithPan && there &&",
-        "if (WithPan && inside(s, iy, ix) &&",
+        "if (WithPan && at.in_image(s, row, p) &&",
     ),
+    (
+        "mask of the row above",
+        _SHARED,
+        "(y0 + row) * s.valid.row_stride",
+        "(y0 + row - (row > 3)) * s.valid.row_stride",
+    ),
+    ("bits of the wrong row", _BLOCK, "at.group == 0 ? bits >> 2 : bits", "bits"),
     (
         "halo of the tile in the sums",
         _BLOCK,
-        "owns(a, at, first + k, p) && there(a, at, first + k, p)",
-        "there(a, at, first + k, p)",
+        "if (!at.owns_column(kHalo, p)) bits &=",
+        "if (!at.column[p]) bits &=",
     ),
     # taps, orders, layouts
     (
