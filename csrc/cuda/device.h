@@ -49,10 +49,10 @@ PTN_DEVICE void sync_warp() { __syncwarp(); }
 PTN_DEVICE float shuffle_xor(float v, int mask) { return __shfl_xor_sync(~0u, v, mask); }
 PTN_DEVICE double shuffle_xor(double v, int mask) { return __shfl_xor_sync(~0u, v, mask); }
 
-// Pairs of 16-bit numbers in one word, the first in the low half.
-PTN_DEVICE uint32_t word(__half2 h) { return *reinterpret_cast<uint32_t*>(&h); }
+// Pairs of 16-bit numbers in one word, the first in the low half; the host packs weights.
+PTN_HOST_DEVICE uint32_t word(__half2 h) { return *reinterpret_cast<uint32_t*>(&h); }
 PTN_DEVICE __half2 halves(uint32_t u) { return *reinterpret_cast<__half2*>(&u); }
-PTN_DEVICE uint32_t pack_half(float a, float b) { return word(__floats2half2_rn(a, b)); }
+PTN_HOST_DEVICE uint32_t pack_half(float a, float b) { return word(__floats2half2_rn(a, b)); }
 PTN_DEVICE void unpack_half(uint32_t u, float& a, float& b) {
   const float2 f = __half22float2(halves(u));
   a = f.x;
@@ -62,13 +62,22 @@ PTN_DEVICE uint32_t half_fma(uint32_t a, uint32_t b, uint32_t c) {
   return word(__hfma2(halves(a), halves(b), halves(c)));
 }
 PTN_DEVICE uint32_t half_mul(uint32_t a, uint32_t b) { return word(__hmul2(halves(a), halves(b))); }
-PTN_DEVICE uint32_t pack_bf16(float a, float b) {
+PTN_HOST_DEVICE uint32_t pack_bf16(float a, float b) {
   __nv_bfloat162 h = __floats2bfloat162_rn(a, b);
   return *reinterpret_cast<uint32_t*>(&h);
 }
 PTN_DEVICE void unpack_bf16(uint32_t u, float& a, float& b) {
   a = __uint_as_float(u << 16);
   b = __uint_as_float(u & 0xffff0000u);
+}
+PTN_DEVICE __nv_bfloat162 bf16s(uint32_t u) { return *reinterpret_cast<__nv_bfloat162*>(&u); }
+PTN_DEVICE uint32_t bf16_fma(uint32_t a, uint32_t b, uint32_t c) {
+  __nv_bfloat162 h = __hfma2(bf16s(a), bf16s(b), bf16s(c));
+  return *reinterpret_cast<uint32_t*>(&h);
+}
+PTN_DEVICE uint32_t bf16_mul(uint32_t a, uint32_t b) {
+  __nv_bfloat162 h = __hmul2(bf16s(a), bf16s(b));
+  return *reinterpret_cast<uint32_t*>(&h);
 }
 
 // d[4] += A (16 x 16) B (16 x 8), fragments as in the PTX manual.

@@ -99,6 +99,19 @@ inline void unpack_bf16(uint32_t u, float& a, float& b) {
   a = bits_float(u << 16);
   b = bits_float(u & 0xffff0000u);
 }
+inline uint32_t bf16_fma(uint32_t a, uint32_t b, uint32_t c) {
+  float a0, a1, b0, b1, c0, c1;
+  unpack_bf16(a, a0, a1);
+  unpack_bf16(b, b0, b1);
+  unpack_bf16(c, c0, c1);
+  return pack_bf16(std::fma(a0, b0, c0), std::fma(a1, b1, c1));
+}
+inline uint32_t bf16_mul(uint32_t a, uint32_t b) {
+  float a0, a1, b0, b1;
+  unpack_bf16(a, a0, a1);
+  unpack_bf16(b, b0, b1);
+  return pack_bf16(a0 * b0, a1 * b1);
+}
 
 template <class Unpack>
 inline void mma_16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1, Unpack&& unpack) {

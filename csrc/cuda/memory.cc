@@ -47,6 +47,15 @@ ptn_status wait_for(Stream stream) {
   return check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), "kernels");
 }
 
+size_t shared_memory_limit() {
+  int device = 0, bytes = 0;
+  if (cudaGetDevice(&device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) !=
+          cudaSuccess)
+    return size_t{48} << 10;
+  return static_cast<size_t>(bytes);
+}
+
 #else
 
 ptn_status allocate(size_t bytes, void** out) {
@@ -74,6 +83,8 @@ ptn_status fill_zero(void* device, size_t bytes, Stream) {
 }
 
 ptn_status wait_for(Stream) { return PTN_OK; }
+
+size_t shared_memory_limit() { return size_t{227} << 10; }
 
 #endif
 

@@ -14,6 +14,9 @@ ptn_status copy_out(void* host, const void* device, size_t bytes, Stream stream)
 ptn_status fill_zero(void* device, size_t bytes, Stream stream);
 ptn_status wait_for(Stream stream);
 
+// Bytes of shared memory that a block may ask for on the current device.
+size_t shared_memory_limit();
+
 const char* error_text();
 
 }  // namespace cuda

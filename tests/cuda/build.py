@@ -61,12 +61,10 @@ def library(sources: Sequence[str], faults: Sequence[Fault] = ()) -> ctypes.CDLL
     faults : sequence of (file, text, replacement)
         Seeded into a copy of the tree before it is built; the text must occur.
     """
-    common = ("csrc/cuda/memory.cc",) if WITH_GPU else COMMON
-    every = [*common, *sources]
-    root, scratch = ROOT, None
-    if faults:
-        scratch = tempfile.TemporaryDirectory()
-        root = Path(scratch.name)
+    if not faults:
+        return ctypes.CDLL(str(_build(ROOT, sources)))
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
         for folder in _HEADERS:
             shutil.copytree(ROOT / folder, root / folder, symlinks=True)
         for file, text, replacement in faults:
@@ -74,10 +72,15 @@ def library(sources: Sequence[str], faults: Sequence[Fault] = ()) -> ctypes.CDLL
             if text not in content:
                 raise ValueError(f"{file}: {text!r} does not occur: the fault cannot be seeded")
             (root / file).write_text(content.replace(text, replacement, 1))
+        return ctypes.CDLL(str(_build(root, sources)))
+
+
+def _build(root: Path, sources: Sequence[str]) -> Path:
+    common = ("csrc/cuda/memory.cc",) if WITH_GPU else COMMON
     headers = _headers(root)
     kind = b"gpu" if WITH_GPU else b"emulated"
     objects = []
-    for source in every:
+    for source in (*common, *sources):
         name = _digest([kind, source.encode(), (root / source).read_bytes(), headers])
         target = cache() / f"{name}.o"
         if not target.exists():
@@ -92,6 +95,4 @@ def library(sources: Sequence[str], faults: Sequence[Fault] = ()) -> ctypes.CDLL
         linker = ["nvcc", "-shared"] if WITH_GPU else ["g++", "-shared"]
         subprocess.run([*linker, "-o", str(partial), *map(str, objects)], check=True)
         partial.rename(target)
-    if scratch:
-        scratch.cleanup()
-    return ctypes.CDLL(str(target))
+    return target

@@ -1,0 +1,294 @@
+// A block whose matrix is known, then v and the sums of the next: one kernel, or either half.
+//
+// A warp takes 16 columns and T::kRows inner rows of its block's region, from load to store; its
+// activations stay in its lanes. Only the expanded tensors, 32 channels at a time, go through
+// shared memory, because the 3x3 looks at neighbours:
+//
+//   mix           x + M v in float, kept in registers; its norm, as fragments, in shared memory
+//   feed_forward  four times: 1x1 into h | 3x3, gelu(a) b, 1x1 onto the registers
+//   sums          x' stored; its norm in registers; a head's q, k at a time: 1x1 into h | 3x3, q
+//                 and k transposed, q k^T, q q^T, k k^T by mma; then v: 1x1 into h | 3x3, stored
+#pragma once
+
+#include "kernels/boundary/depthwise_half_cuda.h"
+#include "kernels/half_weights.h"
+
+namespace pantiny {
+namespace cuda {
+
+enum class BlockPart { kBoth, kApply, kSums };
+
+template <class E, class W, class T, BlockPart Part>
+struct BlockHalf {
+  static constexpr bool kApplies = Part != BlockPart::kSums, kSumsUp = Part != BlockPart::kApply;
+  static constexpr const char* kName = Part == BlockPart::kBoth    ? "boundary, 16 bits"
+                                       : Part == BlockPart::kApply ? "apply, 16 bits"
+                                                                   : "statistics, 16 bits";
+  static constexpr int kThreads = T::kThreads, kMinBlocks = T::kMinBlocks;
+  static constexpr int kHalo = kSumsUp ? 2 : 1;  // sums alone: the region of both, so its tiles
+  static constexpr int kFragment = 2 * W::kTiles;
+
+  struct Args {
+    Scene scene;
+    const void *x, *v;         // [images][H][W][slots]
+    void *x_out, *v_out;       // the same
+    const uint32_t* matrices;  // [images][steps][tiles] fragments
+    const uint32_t* block;     // PackedBlock: expand, ffn_dw, contract are read
+    const uint32_t* next;      // PackedBlock: qkv, qkv_dw are read
+    float* partials;           // [images][tiles][W::kSums]
+  };
+
+  // The expanded chunk, then either the norms as fragments (each lane reads back what it wrote)
+  // or, later, what the warps sum up of a head: [warps][24][32 lanes] float.
+  static constexpr size_t kChunkBytes =
+      static_cast<size_t>(T::kHeight) * T::kWidth * kChunkPixelBytes;
+  static constexpr size_t kNormBytes =
+      static_cast<size_t>(T::kHeight) * T::kColumnBlocks * kWarp * kFragment * 4;
+  static constexpr size_t kHeadBytes = static_cast<size_t>(T::kWarps) * 24 * kWarp * 4;
+  static constexpr size_t kSecond =
+      Part == BlockPart::kSums || kNormBytes < kHeadBytes ? kHeadBytes : kNormBytes;
+  static constexpr size_t shared_bytes(const Args&) { return kChunkBytes + kSecond; }
+
+  using Sums = float (&)[T::kRows][4 * W::kTiles];
+
+  // Where the fragment of a lane's two pixels lies: 16 bytes `part` of it.
+  static PTN_DEVICE char* norm_at(char* norms, int row, int part) {
+    const int piece = (row * T::kColumnBlocks + warp() % T::kColumnBlocks) * (kFragment / 4);
+    return norms + ((piece + part) * kWarp + lane()) * 16;
+  }
+
+  // Pixels of a row; `bits` 0 and 1: which are there.
+  static PTN_DEVICE void load(const Args& a, const Place<T>& at, const void* from, int row,
+                              uint32_t bits, uint32_t* fragment) {
+    PTN_UNROLL
+    for (int p = 0; p < 2; ++p)
+      load_pixel<W>(fragment, p, from, at.pixel(a.scene, row, p), at.t, bit(bits, p));
+  }
+  static PTN_DEVICE void widen(const uint32_t* fragment, float* c) {
+    PTN_UNROLL
+    for (int j = 0; j < W::kTiles; ++j) {
+      E::unpack(fragment[2 * j], c[4 * j], c[4 * j + 1]);
+      E::unpack(fragment[2 * j + 1], c[4 * j + 2], c[4 * j + 3]);
+    }
+  }
+
+  // Returns which pixels of the inner rows are there, bits 2k + p.
+  static PTN_DEVICE uint32_t mix(const Args& a, const Place<T>& at, char* norms, Sums sums) {
+    const uint32_t bits = at.template there_bits<T::kRows + 1>(a.scene, at.first_row());
+    uint32_t b[2 * W::kSteps * W::kTiles];
+    load_fragments(b, a.matrices + static_cast<int64_t>(at.image) * PackedModel<W>::kMatrix);
+    PTN_UNROLL
+    for (int i = 0; i < T::kRows + 1; ++i) {
+      const int row = at.first_row() + i;
+      if (row >= at.end_row()) continue;
+      uint32_t x[kFragment], v[kFragment];
+      float c[4 * W::kTiles];
+      load(a, at, a.v, row, bits >> 2 * i, v);
+      load(a, at, a.x, row, bits >> 2 * i, x);
+      widen(x, c);
+      multiply<E, W::kSteps, W::kTiles>(c, v, b);
+      uint32_t y[kFragment];
+      norm_fragment<E, W>(y, c, at.t, bit(bits, 2 * i), bit(bits, 2 * i + 1));
+      PTN_UNROLL
+      for (int k = 0; k < kFragment / 4; ++k)
+        store_words(norm_at(norms, row, k), {y[4 * k], y[4 * k + 1], y[4 * k + 2], y[4 * k + 3]});
+      // the outer row of the first group is its first, that of the last group its last
+      const int kept = at.group == 0 ? i - 1 : i;
+      PTN_UNROLL
+      for (int k = 0; k < T::kRows; ++k)
+        if (k == kept) PTN_UNROLL
+      for (int e = 0; e < 4 * W::kTiles; ++e) sums[k][e] = c[e];
+    }
+    return at.group == 0 ? bits >> 2 : bits;
+  }
+
+  static PTN_DEVICE void feed_forward(const Args& a, const Place<T>& at, char* h, char* norms,
+                                      Sums sums) {
+    using Packed = PackedBlock<W>;
+    PTN_NO_UNROLL
+    for (int chunk = 0; chunk < W::kGateChunks; ++chunk) {
+      {
+        uint32_t b[2 * W::kSteps * 4];
+        load_fragments(b, a.block + Packed::kExpand + chunk * Packed::kExpandChunk);
+        PTN_UNROLL
+        for (int i = 0; i < T::kRows + 1; ++i) {
+          const int row = at.first_row() + i;
+          if (row >= at.end_row()) continue;
+          uint32_t y[kFragment];
+          PTN_UNROLL
+          for (int k = 0; k < kFragment / 4; ++k) {
+            const Words v = load_words(norm_at(norms, row, k));
+            y[4 * k] = v.x;
+            y[4 * k + 1] = v.y;
+            y[4 * k + 2] = v.z;
+            y[4 * k + 3] = v.w;
+          }
+          float c[16] = {};
+          multiply<E, W::kSteps, 4>(c, y, b);
+          store_chunk<E, T>(h, row, at.px, at.t, c);
+        }
+      }
+      sync_block();
+      uint32_t b[2 * W::kTiles];
+      load_fragments(b, a.block + Packed::kContract + chunk * Packed::kContractChunk);
+      depthwise<E, T>(h, a.block + Packed::kFfnDw + chunk * kDwWords, at.px, at.t, at.first_inner(),
+                      T::kRows, [&](int k, const uint32_t* o) {
+                        uint32_t gated[4];
+                        PTN_UNROLL
+                        for (int p = 0; p < 2; ++p) PTN_UNROLL
+                        for (int j = 0; j < 2; ++j) {
+                          float a0, a1, b0, b1;
+                          E::unpack(o[p * 4 + j], a0, a1);
+                          E::unpack(o[p * 4 + 2 + j], b0, b1);
+                          gated[2 * j + p] = E::pack(gelu_approx(a0) * b0, gelu_approx(a1) * b1);
+                        }
+                        multiply<E, 1, W::kTiles>(sums[k], gated, b);
+                      });
+      sync_block();  // before h is written again
+    }
+  }
+
+  static PTN_DEVICE void store(const Args& a, const Place<T>& at, int row, uint32_t bits,
+                               const float* c) {
+    if (row < kHalo || row >= T::kHeight - kHalo) return;
+    uint32_t f[kFragment];
+    pack_fragment<E, W::kTiles>(f, c);
+    PTN_UNROLL
+    for (int p = 0; p < 2; ++p) {
+      if (!at.owns_column(kHalo, p) || !at.in_image(a.scene, row, p)) continue;
+      if (!bit(bits, p)) clear_pixel<W>(f, p);
+      store_pixel<W>(a.x_out, at.pixel(a.scene, row, p), at.t, f, p);
+    }
+  }
+
+  using Norms = uint32_t (&)[T::kRows][kFragment];
+
+  // A chunk of the next block's qkv into h, inner rows.
+  static PTN_DEVICE void expand_next(const Args& a, const Place<T>& at, char* h, int chunk,
+                                     Norms y) {
+    using Packed = PackedBlock<W>;
+    uint32_t b[2 * W::kSteps * 4];
+    load_fragments(b, a.next + Packed::kQkv + chunk * Packed::kExpandChunk);
+    PTN_UNROLL
+    for (int k = 0; k < T::kRows; ++k) {
+      float c[16] = {};
+      multiply<E, W::kSteps, 4>(c, y[k], b);
+      store_chunk<E, T>(h, at.first_inner() + k, at.px, at.t, c);
+    }
+  }
+
+  // Sums of a head: its part of the tile's partial, warps added in order.
+  static PTN_DEVICE void add_warps(const Args& a, const Place<T>& at, const float* of_warps,
+                                   int head) {
+    constexpr int c = W::kHeadChannels, kOfHead = c * c + 2 * c;
+    const int64_t tile =
+        (static_cast<int64_t>(at.image) * grid().y + block().y) * grid().x + block().x;
+    float* out = a.partials + tile * W::kSums;
+    for (int i = thread(); i < kOfHead; i += kThreads) {
+      const int kind = i < c * c ? 0 : i < c * c + c ? 1 : 2;
+      const int row = kind == 0 ? i / c : (i - c * c) % c, column = kind == 0 ? i % c : row;
+      // channel 4u + 2h + e is column 2u + e of tile h, or row 2u + e + 8h
+      const int g = (row >> 2) * 2 + (row & 1), tile_row = row >> 1 & 1;
+      const int t = column >> 2, tile_column = column >> 1 & 1;
+      const int word = kind * 8 + tile_column * 4 + tile_row * 2 + (column & 1);
+      const int at_word = word * kWarp + g * 4 + t;
+      float sum = 0;
+      for (int w = 0; w < T::kWarps; ++w) sum += of_warps[w * 24 * kWarp + at_word];
+      const int to = kind == 0 ? head * c * c + i
+                               : W::kHeads * c * c + (kind - 1) * W::kChannels + head * c + row;
+      out[to] = sum;
+    }
+  }
+
+  static PTN_DEVICE void sum_up(const Args& a, const Place<T>& at, char* h, char* second, Norms y) {
+    using Packed = PackedBlock<W>;
+    float* of_warps = reinterpret_cast<float*>(second);
+    const int first = at.first_core(), rows = at.core_rows();
+    uint32_t bits = at.template there_bits<T::kRows>(a.scene, first);
+    PTN_UNROLL
+    for (int p = 0; p < 2; ++p)  // of the pixels that this tile owns
+      if (!at.owns_column(kHalo, p)) bits &= p == 0 ? 0xaaaaaaaau : 0x55555555u;
+    PTN_NO_UNROLL
+    for (int head = 0; head < W::kHeads; ++head) {
+      expand_next(a, at, h, head, y);
+      sync_block();
+      float gram[24] = {};  // q k^T, q q^T, k k^T: [2 tiles][4] each
+      depthwise<E, T>(h, a.next + Packed::kQkvDw + head * kDwWords, at.px, at.t, first, rows,
+                      [&](int k, const uint32_t* o) {
+                        uint32_t q[4], kk[4];  // transposed: rows are channels, K is the 16 pixels
+                        PTN_UNROLL
+                        for (int p = 0; p < 2; ++p) {
+                          const bool in = bit(bits, 2 * k + p);
+                          PTN_UNROLL
+                          for (int j = 0; j < 2; ++j) {
+                            q[2 * p + j] = transpose_8x8(in ? o[4 * p + j] : 0u);
+                            kk[2 * p + j] = transpose_8x8(in ? o[4 * p + 2 + j] : 0u);
+                          }
+                        }
+                        PTN_UNROLL
+                        for (int n = 0; n < 2; ++n) {
+                          E::mma(gram + 4 * n, q, kk[n], kk[2 + n]);
+                          E::mma(gram + 8 + 4 * n, q, q[n], q[2 + n]);
+                          E::mma(gram + 16 + 4 * n, kk, kk[n], kk[2 + n]);
+                        }
+                      });
+      PTN_UNROLL
+      for (int e = 0; e < 24; ++e) of_warps[(warp() * 24 + e) * kWarp + lane()] = gram[e];
+      sync_block();  // h is free, the warps' sums are there
+      add_warps(a, at, of_warps, head);
+    }
+    PTN_NO_UNROLL
+    for (int chunk = 0; chunk < W::kValueChunks; ++chunk) {
+      expand_next(a, at, h, W::kHeads + chunk, y);
+      sync_block();
+      depthwise<E, T>(
+          h, a.next + Packed::kQkvDw + (W::kHeads + chunk) * kDwWords, at.px, at.t, first, rows,
+          [&](int k, const uint32_t* o) {
+            PTN_UNROLL
+            for (int p = 0; p < 2; ++p) {
+              const int row = first + k;
+              if (!at.owns_column(kHalo, p) || !at.in_image(a.scene, row, p)) continue;
+              char* to = static_cast<char*>(a.v_out) + at.pixel(a.scene, row, p) * W::kPixelBytes;
+              const bool in = bit(bits, 2 * k + p);
+              const uint32_t* v = o + 4 * p;
+              if (chunk == 0)
+                store_words(to + at.t * 16, in ? Words{v[0], v[1], v[2], v[3]} : Words{0, 0, 0, 0});
+              else
+                *reinterpret_cast<TwoWords*>(to + 64 + at.t * 8) =
+                    in ? TwoWords{v[0], v[1]} : TwoWords{0, 0};
+            }
+          });
+      if (chunk + 1 < W::kValueChunks) sync_block();
+    }
+  }
+
+  static PTN_DEVICE void run(const Args& a, char* shared) {
+    const Place<T> at(a.scene, kHalo);
+    char *h = shared, *second = shared + kChunkBytes;
+    float sums[T::kRows][4 * W::kTiles];
+    uint32_t bits;
+    if constexpr (kApplies) {
+      bits = mix(a, at, second, sums);
+      feed_forward(a, at, h, second, sums);
+    } else {
+      bits = at.template there_bits<T::kRows>(a.scene, at.first_inner());
+      PTN_UNROLL
+      for (int k = 0; k < T::kRows; ++k) {
+        uint32_t x[kFragment];
+        load(a, at, a.x, at.first_inner() + k, bits >> 2 * k, x);
+        widen(x, sums[k]);
+      }
+    }
+    uint32_t y[T::kRows][kFragment];
+    PTN_UNROLL
+    for (int k = 0; k < T::kRows; ++k) {
+      if constexpr (kApplies) store(a, at, at.first_inner() + k, bits >> 2 * k, sums[k]);
+      if constexpr (kSumsUp)
+        norm_fragment<E, W>(y[k], sums[k], at.t, bit(bits, 2 * k), bit(bits, 2 * k + 1));
+    }
+    if constexpr (kSumsUp) sum_up(a, at, h, second, y);
+  }
+};
+
+}  // namespace cuda
+}  // namespace pantiny
