@@ -216,6 +216,10 @@ const Segments* segments_of(int precision) {
   switch (precision) {
     case PTN_CUDA_FP32:
       return &float_segments();
+    case PTN_CUDA_FP16:
+      return &half_segments();
+    case PTN_CUDA_BF16:
+      return &bf16_segments();
     default:
       return nullptr;
   }
