@@ -113,7 +113,8 @@ PTN_DEVICE float interpolate(const CubicTaps& ty, const CubicTaps& tx, int64_t m
       weight += w;
       sum = fma_float(w, sample_at(row, col), sum);
     }
-  return weight > 0 ? sum / weight : 0.0f;
+  constexpr float kMinWeight = 1e-6f;  // rounding alone
+  return weight > kMinWeight ? sum / weight : 0.0f;
 }
 
 // ms_up of one band at a pixel that exists, network values.

@@ -31,9 +31,9 @@ struct Segments {
   size_t (*pack)(const Tensors& tensors, void* out);
   size_t (*feature_bytes)(const ptn_arch& arch, const Scene& scene);  // of x, and of v
   size_t (*matrix_bytes)(const ptn_arch& arch);                       // of one image
-  // Partial sums of one image: a number for each tile, whatever the batch. partials
-  // [images][tiles][statistics_size(arch)] float.
-  int64_t (*tiles)(const ptn_arch& arch, const Scene& scene);
+  // Partial sums of one image, one of each tile, whatever the batch: of statistics() if `alone`,
+  // else of boundary(). partials [images][tiles][statistics_size(arch)] float.
+  int64_t (*tiles)(const ptn_arch& arch, const Scene& scene, bool alone);
 
   ptn_status (*head)(const Network&, const Scene&, void* x, Stream);
   // v and the sums of block `block` from x.

@@ -1,0 +1,113 @@
+/* pantiny on CUDA: the C interface. Pointers named device_ are the device's.
+ *
+ * Work is put on the caller's stream (a cudaStream_t as a pointer; null: the default one) of the
+ * current device; no function waits for it, none allocates device memory. Kernels of a plan use
+ * its memory: run a plan on one stream at a time. ptn_cuda_plan_run may be captured in a graph.
+ *
+ *     ptn_cuda_model_create -> ptn_cuda_plan_bytes -> ptn_cuda_plan_create -> ptn_cuda_plan_run ...
+ */
+#ifndef PANTINY_CUDA_H_
+#define PANTINY_CUDA_H_
+
+#include "pantiny.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum ptn_cuda_precision {
+  PTN_CUDA_FP32 = 0, /* all arithmetic in float */
+  PTN_CUDA_FP16 = 1, /* features and operands of products in half, sums in float */
+  PTN_CUDA_BF16 = 2  /* the same in bfloat16 */
+} ptn_cuda_precision;
+
+typedef struct ptn_cuda_model ptn_cuda_model;
+typedef struct ptn_cuda_plan ptn_cuda_plan;
+
+/* Images of one size that are fused together; grids as in ptn_scene. */
+typedef struct ptn_cuda_scene {
+  int32_t images;              /* 1..4096 */
+  int64_t height, width;       /* PAN grid, at most 2^30 pixels an image */
+  int64_t ms_height, ms_width; /* MS grid; at most 65535 rows */
+  double scale_y, offset_y, scale_x, offset_x;
+  int32_t consistency;
+  double gains[PTN_MAX_BANDS];
+} ptn_cuda_scene;
+
+/* Samples in DN on the device; strides count elements. */
+typedef struct ptn_cuda_samples {
+  const void* device_data;
+  int32_t dtype; /* ptn_dtype, not PTN_F64 */
+  int64_t image_stride, band_stride, row_stride, col_stride;
+} ptn_cuda_samples;
+
+/* 1 where a pixel exists; null: everywhere. */
+typedef struct ptn_cuda_mask {
+  const uint8_t* device_data;
+  int64_t image_stride, row_stride;
+} ptn_cuda_mask;
+
+typedef struct ptn_cuda_input {
+  ptn_cuda_samples ms, pan; /* pan: band_stride is not read */
+  int32_t ms_bands[PTN_MAX_BANDS];
+  ptn_cuda_mask valid, ms_valid;
+  const double* device_dn_per_unit; /* [images]: DN per network value */
+} ptn_cuda_input;
+
+/* As ptn_output. */
+typedef struct ptn_cuda_output {
+  void* device_fused;
+  int32_t dtype;
+  int64_t image_stride, band_stride, row_stride, col_stride;
+  int32_t bands[PTN_MAX_BANDS]; /* band to write each to, -1: nowhere */
+  double low, high, fill;
+  int32_t reserve_fill;
+} ptn_cuda_output;
+
+/* Of the last call of this thread that returned PTN_ERR_CUDA. */
+const char* ptn_cuda_error(void);
+
+/* Devices that can run kernels here: 0 and a reason in ptn_cuda_error() if there is none. */
+int32_t ptn_cuda_devices(void);
+/* Name, compute capability (90 for 9.0), multiprocessors, bytes of memory. */
+ptn_status ptn_cuda_device(int32_t device, char name[256], int32_t* capability,
+                           int32_t* multiprocessors, int64_t* memory);
+ptn_status ptn_cuda_use(int32_t device);
+
+/* Memory and copies, for callers without a CUDA library of their own. */
+ptn_status ptn_cuda_allocate(size_t bytes, void** device_memory);
+void ptn_cuda_release(void* device_memory);
+ptn_status ptn_cuda_copy_in(void* device_to, const void* from, size_t bytes, void* stream);
+ptn_status ptn_cuda_copy_out(void* to, const void* device_from, size_t bytes, void* stream);
+ptn_status ptn_cuda_wait(void* stream);
+
+/* Packed weights on the device. `device_memory` outlives the model; the copy is done when the
+ * call returns. */
+ptn_status ptn_cuda_model_bytes(const ptn_arch* arch, int32_t precision, size_t* bytes);
+ptn_status ptn_cuda_model_create(const ptn_arch* arch, int32_t precision,
+                                 const ptn_tensor* tensors, int32_t count, void* device_memory,
+                                 size_t bytes, ptn_cuda_model** model);
+void ptn_cuda_model_destroy(ptn_cuda_model* model);
+
+ptn_status ptn_cuda_plan_bytes(const ptn_cuda_model* model, const ptn_cuda_scene* scene,
+                               size_t* bytes);
+/* Tables are copied to `device_memory` before the call returns. */
+ptn_status ptn_cuda_plan_create(const ptn_cuda_model* model, const ptn_cuda_scene* scene,
+                                void* device_memory, size_t bytes, ptn_cuda_plan** plan);
+void ptn_cuda_plan_destroy(ptn_cuda_plan* plan);
+ptn_status ptn_cuda_plan_run(ptn_cuda_plan* plan, const ptn_cuda_input* input,
+                             const ptn_cuda_output* output, void* stream);
+
+/* dn_per_unit of the scene contract: twice the 99th percentile of the MS samples that exist (1
+ * where it is not positive), an order statistic, exact. Scratch: ptn_cuda_scale_bytes().
+ * device_found[2] (may be null): samples that exist, and those of them that are not finite. */
+size_t ptn_cuda_scale_bytes(int32_t images);
+ptn_status ptn_cuda_scale(int32_t images, int32_t bands, const int32_t* ms_bands,
+                          int64_t ms_height, int64_t ms_width, const ptn_cuda_samples* ms,
+                          const ptn_cuda_mask* ms_valid, void* device_scratch,
+                          double* device_dn_per_unit, uint64_t* device_found, void* stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* PANTINY_CUDA_H_ */
