@@ -163,8 +163,8 @@ def error_bound(truth: Maps, planes: Sequence[np.ndarray], index: str) -> np.nda
     adding = max(1, kept) * U * np.abs(truth.values).sum(axis=(1, 2))
     if index in ("uqi", "decorrelation"):
         if whole_numbers(planes):
-            size = np.abs(truth.values) if index == "uqi" else truth.keep * 2.0
-            return np.asarray(24 * U32 * size.sum(axis=(1, 2)) + kept * 16 * U + adding)
+            size = np.abs(truth.values).sum(axis=(1, 2)) if index == "uqi" else kept * 2.0
+            return np.asarray(24 * U32 * size + kept * 16 * U + adding)
         return np.asarray(2 * truth.bound.sum(axis=(1, 2)) + adding)
     each = truth.bound
     if index == "ssim" and all(p.dtype != np.float64 for p in planes):
