@@ -1,6 +1,5 @@
-#include "csrc/cuda/tile_sums.h"
-
 #include "csrc/cuda/planes.h"
+#include "csrc/cuda/tile_sums.h"
 
 namespace pantiny {
 namespace cuda {

@@ -100,8 +100,7 @@ struct BlockMoments {
       const bool own = q < 2 * p.planes;
       const int i = own ? q - p.planes : p.pair[q - 2 * p.planes][0];
       const int j = own ? i : p.pair[q - 2 * p.planes][1];
-      out[q] =
-          static_cast<double>(Arithmetic::spread(n, totals[q], totals[i], totals[j])) / square;
+      out[q] = static_cast<double>(Arithmetic::spread(n, totals[q], totals[i], totals[j])) / square;
     }
     if (thread() > 0) return;
     float all = 0;

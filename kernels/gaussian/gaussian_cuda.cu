@@ -1,18 +1,17 @@
-#include "kernels/gaussian/gaussian_cuda.h"
-
 #include <cmath>
 
 #include "kernels/gaussian/gaussian.h"
+#include "kernels/gaussian/gaussian_cuda.h"
 
 namespace pantiny {
 namespace cuda {
 namespace {
 
-constexpr int kTile = 32;                   // windows along each side of a tile
+constexpr int kTile = 32;                     // windows along each side of a tile
 constexpr int kRows = kTile + kGaussian - 1;  // of samples under it
-constexpr int kRun = 4;                     // windows of a thread, side by side or below each other
-constexpr int kMoments = 4;                 // x, y, x^2 + y^2, x y
-constexpr int kPitch = kRows + 1;           // odd: rows in other banks
+constexpr int kRun = 4;            // windows of a thread, side by side or below each other
+constexpr int kMoments = 4;        // x, y, x^2 + y^2, x y
+constexpr int kPitch = kRows + 1;  // odd: rows in other banks
 constexpr int kBlurred = kTile + 1;
 static_assert(PTN_WINDOW_ROWS % kTile == 0, "rows of tiles end where rows of blocks do");
 
@@ -126,8 +125,7 @@ struct GaussianTile {
       PTN_UNROLL
       for (int q = 0; q < kMoments; ++q) {
         PTN_UNROLL
-        for (int j = 0; j < kRun; ++j)
-          t.blurred[(q * kRows + y) * kBlurred + first + j] = m[q][j];
+        for (int j = 0; j < kRun; ++j) t.blurred[(q * kRows + y) * kBlurred + first + j] = m[q][j];
       }
     }
     sync_block();

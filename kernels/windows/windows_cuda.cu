@@ -1,14 +1,14 @@
-#include "kernels/windows/windows_cuda.h"
-
 #include <cmath>
 #include <type_traits>
+
+#include "kernels/windows/windows_cuda.h"
 
 namespace pantiny {
 namespace cuda {
 namespace {
 
-constexpr int kCols = 64;        // windows across a tile
-constexpr int kSide = kCols + 1; // from a row of windows to the next: no two rows share banks
+constexpr int kCols = 64;         // windows across a tile
+constexpr int kSide = kCols + 1;  // from a row of windows to the next: no two rows share banks
 constexpr size_t kMostShared = 96 << 10;  // what a block has on every device
 
 // Columns of samples under a tile, a row of 8 bytes each in other banks than the next 15.
@@ -108,12 +108,11 @@ struct WindowTile {
     int64_t ay = 0, ax = 0;  // of the sample that sums are taken about, or -1
   };
 
-  static PTN_DEVICE int least_of(int64_t a, int64_t b) {
-    return static_cast<int>(a < b ? a : b);
-  }
+  static PTN_DEVICE int least_of(int64_t a, int64_t b) { return static_cast<int>(a < b ? a : b); }
 
+  // What is not valid is read as well: it enters sums of windows that do not count and no other.
   static PTN_DEVICE Value value(const Tile& t, const ptn_plane& plane, Value anchor, int y, int x) {
-    if (y >= t.rows || x >= t.cols || !valid_at(t.a.p, t.y0 + y, t.x0 + x)) return 0;
+    if (y >= t.rows || x >= t.cols) return 0;
     return sample_at<Load, Value>(plane, t.y0 + y, t.x0 + x) - anchor;
   }
 
@@ -216,10 +215,12 @@ struct WindowTile {
     PTN_UNROLL
     for (int i = 0; i < kRun; ++i) {
       const Sum spread = Arithmetic::spread(n, out[i], sums[i], sums[i]);
+      const double share = flat_share(window) * n;
       const bool flat =
-          kAnchored && static_cast<double>(spread) <= flat_share(window) * n * static_cast<double>(out[i]);
+          kAnchored && static_cast<double>(spread) <= share * static_cast<double>(out[i]);
       spreads[i] = flat ? Real{0} : static_cast<Real>(spread);  // NaN stays
     }
+    // read behind the next barrier but one; the next plane or pair writes to the stage first
   }
 
   // Two pairs at a time, or the last one.
@@ -254,7 +255,8 @@ struct WindowTile {
     const uint32_t keep = t.keep[thread() % kRuns];
     const Real one_nth = Real{1} / static_cast<Real>(n);
     const Means means(t, i, one_nth), others(t, j, one_nth);
-    const Real *spreads = t.spreads + i * kRun * kSide, *others_spreads = t.spreads + j * kRun * kSide;
+    const Real *spreads = t.spreads + i * kRun * kSide,
+               *others_spreads = t.spreads + j * kRun * kSide;
     Real total = 0;
     PTN_UNROLL
     for (int k = 0; k < kRun; ++k) {
@@ -297,7 +299,6 @@ struct WindowTile {
     Tile t(a, shared);
     look(t);
     for (int i = 0; i < a.p.planes; ++i) plane(t, i);
-    sync_block();
     for (int i = 0; i < a.p.pairs; i += 2) pairs(t, i);
     write(t);
   }

@@ -19,7 +19,8 @@ class Arguments {
  public:
   Arguments(const ptn_windows& from, const int64_t* sizes, const int64_t* starts) : w(from) {
     for (int i = 0; i < from.planes; ++i) {
-      const size_t each = size_of(from.plane[i].dtype), before = each * static_cast<size_t>(starts[i]);
+      const size_t each = size_of(from.plane[i].dtype),
+                   before = each * static_cast<size_t>(starts[i]);
       const char* all = static_cast<const char*>(from.plane[i].data) - before;
       memory_.push_back(std::make_unique<OnDevice>(all, each * static_cast<size_t>(sizes[i])));
       planes_.push_back(from.plane[i]);

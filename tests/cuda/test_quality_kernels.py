@@ -276,9 +276,7 @@ def test_adds_to_what_is_there(kernels: Kernels) -> None:
 
 
 @pytest.mark.parametrize("window, pairs", [(0, [(0, 1)]), (257, [(0, 1)]), (5, [(0, 2)]), (5, [])])
-def test_arguments_are_checked(
-    kernels: Kernels, window: int, pairs: list[tuple[int, int]]
-) -> None:
+def test_arguments_are_checked(kernels: Kernels, window: int, pairs: list[tuple[int, int]]) -> None:
     i = window_cases.inputs(WindowCase("twice", 14, 17, 5, 2))._replace(pairs=pairs)
     with pytest.raises(Failed):
         kernels.windows(i, window, "uqi")
