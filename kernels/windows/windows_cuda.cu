@@ -65,7 +65,7 @@ struct WindowTile {
   using Real = std::conditional_t<kAnchored, double, float>;
 
   static constexpr const char* kName = "windows_kernel";
-  static constexpr int kThreads = 128, kMinBlocks = 4;
+  static constexpr int kThreads = 128, kMinBlocks = kRun == 8 ? 3 : 4;
   static constexpr int kRuns = kCols / kRun * kRun;  // of a quantity
   static_assert(kRuns * 2 == kThreads && kRun * (kCols / kRun) == kRuns, "two quantities at once");
   static_assert(PTN_WINDOW_ROWS % kRun == 0, "rows of tiles end where rows of blocks do");
@@ -220,7 +220,7 @@ struct WindowTile {
           kAnchored && static_cast<double>(spread) <= share * static_cast<double>(out[i]);
       spreads[i] = flat ? Real{0} : static_cast<Real>(spread);  // NaN stays
     }
-    // read behind the next barrier but one; the next plane or pair writes to the stage first
+    // read behind the barrier of the pairs
   }
 
   // Two pairs at a time, or the last one.
