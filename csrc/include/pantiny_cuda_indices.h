@@ -16,8 +16,8 @@ extern "C" {
 #endif
 
 /* ptn_windows_run on a GPU: adds to `sums` [pairs] and `count` [1]. `memory` of at least `bytes`
- * bytes, aligned to 64. Sums of integers are exact and the index of a window is right to 2e-6, as
- * is SSIM of float32 against the range of the samples; everything else is double. */
+ * bytes, aligned to 64. Sums over windows of integers are exact, the index of each is then made in
+ * float, right to 2e-6. SSIM of all but float64 is float throughout. Everything else is double. */
 ptn_status ptn_cuda_windows_bytes(const ptn_windows* windows, size_t* bytes);
 ptn_status ptn_cuda_windows_run(const ptn_windows* windows, void* memory, size_t bytes,
                                 double* sums, int64_t* count, void* stream);
