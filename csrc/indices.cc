@@ -6,27 +6,14 @@
 #include "csrc/cpu_table.h"
 #include "csrc/include/pantiny.h"
 #include "csrc/parallel.h"
+#include "csrc/windows_args.h"
 #include "kernels/gaussian/gaussian.h"
 
 namespace pantiny {
 namespace {
 
-bool gaussian(const ptn_windows& w) { return w.index == PTN_SSIM || w.index == PTN_GAUSSIAN_UQI; }
-
 bool supported(const ptn_windows& w) {
-  constexpr int64_t kMax = INT32_MAX;
-  if (w.rows < 0 || w.rows > kMax || w.width < 0 || w.width > kMax) return false;
-  if (w.planes < 1 || w.planes > PTN_MAX_PLANES || w.pairs < 0 || w.pairs > PTN_MAX_PAIRS)
-    return false;
-  if (!w.plane || (w.pairs && !w.pair)) return false;
-  for (int i = 0; i < 2 * w.pairs; ++i)
-    if (w.pair[i] < 0 || w.pair[i] >= w.planes) return false;
-  for (int i = 0; i < w.planes; ++i)
-    if (!w.plane[i].data || w.plane[i].dtype < PTN_U8 || w.plane[i].dtype > PTN_F64) return false;
-  if (w.index < PTN_UQI || w.index > PTN_GAUSSIAN_UQI) return false;
-  if (w.window < 1 || w.window > PTN_MAX_WINDOW) return false;
-  if (gaussian(w) && (w.window != kGaussian || !(w.c1 >= 0) || !(w.c2 >= 0))) return false;
-  return w.threads >= 1 && w.threads <= 4096;
+  return windows_supported(w) && w.threads >= 1 && w.threads <= 4096;
 }
 
 int64_t along(int64_t count, int64_t side) { return count <= 0 ? 0 : (count + side - 1) / side; }

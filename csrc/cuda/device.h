@@ -48,6 +48,7 @@ PTN_DEVICE void sync_warp() { __syncwarp(); }
 
 PTN_DEVICE float shuffle_xor(float v, int mask) { return __shfl_xor_sync(~0u, v, mask); }
 PTN_DEVICE double shuffle_xor(double v, int mask) { return __shfl_xor_sync(~0u, v, mask); }
+PTN_DEVICE int64_t shuffle_xor(int64_t v, int mask) { return __shfl_xor_sync(~0u, v, mask); }
 
 // Pairs of 16-bit numbers in one word, the first in the low half; the host packs weights.
 PTN_HOST_DEVICE uint32_t word(__half2 h) { return *reinterpret_cast<uint32_t*>(&h); }

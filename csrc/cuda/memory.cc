@@ -59,7 +59,8 @@ size_t shared_memory_limit() {
 #else
 
 ptn_status allocate(size_t bytes, void** out) {
-  *out = std::malloc(bytes ? bytes : 1);
+  constexpr size_t kAlign = 256;  // as cudaMalloc
+  *out = std::aligned_alloc(kAlign, (bytes / kAlign + 1) * kAlign);
   if (!*out) return fail("allocate", "out of memory");
   std::memset(*out, 0xff, bytes);  // NaN: what is read must have been written
   return PTN_OK;

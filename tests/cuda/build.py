@@ -70,6 +70,7 @@ def library(sources: Sequence[str], faults: Sequence[Fault] = ()) -> ctypes.CDLL
         for file, text, replacement in faults:
             content = (root / file).read_text()
             if text not in content:
+                scratch.cleanup()
                 raise ValueError(f"{file}: {text!r} does not occur: the fault cannot be seeded")
             (root / file).write_text(content.replace(text, replacement, 1))
         return ctypes.CDLL(str(_build(root, sources)))
