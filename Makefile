@@ -23,7 +23,7 @@ lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cc' '*.h' '*.c')
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cc' '*.cu' '*.h' '*.c')
 
 # Native tests of the core under AddressSanitizer and UndefinedBehaviorSanitizer.
 native:

@@ -26,9 +26,7 @@ struct FloatConv {
     float* out;            // [images][kOut][H][W], 0 where no pixel exists
   };
 
-  static size_t shared_bytes(const Args&) {
-    return (kAtOnce * kPixels + kWeights) * sizeof(float);
-  }
+  static size_t shared_bytes(const Args&) { return (kAtOnce * kPixels + kWeights) * sizeof(float); }
   static Dim3 tiles(const Scene& s) {
     return {ceil_div(s.width, kCols), ceil_div(s.height, kRows), s.images};
   }
@@ -88,9 +86,8 @@ struct FloatConv {
 template <class Kernel>
 ptn_status float_conv(const Scene& scene, const float* weights, const void* x, void* out,
                       Stream stream) {
-  return launch<Kernel>(
-      {scene, weights, static_cast<const float*>(x), static_cast<float*>(out)},
-      Kernel::tiles(scene), stream);
+  return launch<Kernel>({scene, weights, static_cast<const float*>(x), static_cast<float*>(out)},
+                        Kernel::tiles(scene), stream);
 }
 
 }  // namespace cuda

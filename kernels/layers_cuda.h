@@ -94,8 +94,7 @@ template <int kPitch>
 PTN_DEVICE float depthwise(const float* at, const float* w) {
   float sum = 0;
   PTN_UNROLL
-  for (int dy = 0; dy < 3; ++dy)
-    PTN_UNROLL
+  for (int dy = 0; dy < 3; ++dy) PTN_UNROLL
   for (int dx = 0; dx < 3; ++dx)
     sum = fma_float(w[dy * 3 + dx], at[(dy - 1) * kPitch + dx - 1], sum);
   return sum;

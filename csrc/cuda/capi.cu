@@ -117,9 +117,9 @@ ptn_status ptn_cuda_model_bytes(const ptn_arch* arch, int32_t precision, size_t*
   return PTN_OK;
 }
 
-ptn_status ptn_cuda_model_create(const ptn_arch* arch, int32_t precision,
-                                 const ptn_tensor* tensors, int32_t count, void* memory,
-                                 size_t bytes, ptn_cuda_model** model) {
+ptn_status ptn_cuda_model_create(const ptn_arch* arch, int32_t precision, const ptn_tensor* tensors,
+                                 int32_t count, void* memory, size_t bytes,
+                                 ptn_cuda_model** model) {
   if (!arch || !tensors || !memory || !model) return PTN_ERR_ARGUMENT;
   *model = nullptr;
   size_t need = 0;
@@ -202,17 +202,15 @@ ptn_status ptn_cuda_masks_run(const ptn_cuda_masks* m, void* stream) {
   return masks_cuda(masks, stream);
 }
 
-size_t ptn_cuda_scale_bytes(int32_t images) {
-  return images > 0 ? scale_scratch_bytes(images) : 0;
-}
+size_t ptn_cuda_scale_bytes(int32_t images) { return images > 0 ? scale_scratch_bytes(images) : 0; }
 
-ptn_status ptn_cuda_scale(int32_t images, int32_t bands, const int32_t* ms_bands,
-                          int64_t ms_height, int64_t ms_width, const ptn_cuda_samples* ms,
+ptn_status ptn_cuda_scale(int32_t images, int32_t bands, const int32_t* ms_bands, int64_t ms_height,
+                          int64_t ms_width, const ptn_cuda_samples* ms,
                           const ptn_cuda_mask* ms_valid, void* scratch, double* dn_per_unit,
                           void* stream) {
-  if (!ms_bands || !ms || !ms->device_data || !scratch || !dn_per_unit ||
-      bands > PTN_MAX_BANDS || !images_ok(images, bands, ms_height, ms_width) ||
-      !dtype_ok(ms->dtype) || !bands_ok(ms_bands, bands, 0))
+  if (!ms_bands || !ms || !ms->device_data || !scratch || !dn_per_unit || bands > PTN_MAX_BANDS ||
+      !images_ok(images, bands, ms_height, ms_width) || !dtype_ok(ms->dtype) ||
+      !bands_ok(ms_bands, bands, 0))
     return PTN_ERR_ARGUMENT;
   Scale scale{};
   Scene& s = scale.scene;

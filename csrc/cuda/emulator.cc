@@ -1,8 +1,8 @@
-#include "csrc/cuda/device.h"
-
 #include <cstdlib>
 #include <memory>
 #include <vector>
+
+#include "csrc/cuda/device.h"
 
 #ifndef __x86_64__
 #include <ucontext.h>
@@ -199,8 +199,8 @@ const char* emulate(Dim3 grid, int threads, size_t shared_bytes,
   m.grid = grid;
   m.body = &body;
   const size_t room = (shared_bytes + 127) / 128 * 128 + kGuard;
-  std::unique_ptr<char, void (*)(void*)> shared(
-      static_cast<char*>(std::aligned_alloc(128, room)), std::free);
+  std::unique_ptr<char, void (*)(void*)> shared(static_cast<char*>(std::aligned_alloc(128, room)),
+                                                std::free);
   m.shared = shared.get();
   for (m.block.z = 0; m.block.z < grid.z; ++m.block.z)
     for (m.block.y = 0; m.block.y < grid.y; ++m.block.y)

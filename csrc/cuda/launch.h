@@ -7,9 +7,9 @@
 #include "csrc/include/pantiny.h"
 
 // Returns from the function with the first failure.
-#define PTN_TRY(call)                                   \
-  do {                                                  \
-    const ptn_status ptn_try_status = (call);           \
+#define PTN_TRY(call)                                    \
+  do {                                                   \
+    const ptn_status ptn_try_status = (call);            \
     if (ptn_try_status != PTN_OK) return ptn_try_status; \
   } while (0)
 

@@ -264,8 +264,7 @@ PYBIND11_MODULE(PTN_CUDA_MODULE, m) {
   });
   m.def("scale_bytes", &ptn_cuda_scale_bytes);
   m.def("scale", &scale, py::kw_only(), py::arg("ms"), py::arg("shape"), py::arg("bands"),
-        py::arg("ms_valid"), py::arg("scratch"), py::arg("dn_per_unit"),
-        py::arg("stream"));
+        py::arg("ms_valid"), py::arg("scratch"), py::arg("dn_per_unit"), py::arg("stream"));
   m.def("masks", &masks, py::kw_only(), py::arg("ms"), py::arg("pan"), py::arg("shape"),
         py::arg("ratio"), py::arg("ms_valid"), py::arg("valid"), py::arg("nodata"),
         py::arg("ms_valid_out"), py::arg("valid_out"), py::arg("found"), py::arg("stream"));

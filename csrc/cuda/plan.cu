@@ -1,11 +1,10 @@
-#include "csrc/cuda/plan.h"
-
 #include <algorithm>
 #include <memory>
 #include <vector>
 
 #include "csrc/arena.h"
 #include "csrc/cuda/memory.h"
+#include "csrc/cuda/plan.h"
 #include "kernels/fold/fold_cuda.h"
 
 namespace pantiny {
@@ -305,8 +304,17 @@ ptn_status plan_run(const ptn_cuda_plan& plan, const ptn_cuda_input& in, const p
   scene.rows = plan.rows;
   scene.columns = plan.columns;
   scene.units_per_dn = plan.units_per_dn;
-  Output output{o.device_fused, o.dtype, o.image_stride, o.band_stride, o.row_stride, o.col_stride,
-                {},             o.low,   o.high,         o.fill,        o.reserve_fill,
+  Output output{o.device_fused,
+                o.dtype,
+                o.image_stride,
+                o.band_stride,
+                o.row_stride,
+                o.col_stride,
+                {},
+                o.low,
+                o.high,
+                o.fill,
+                o.reserve_fill,
                 in.device_dn_per_unit};
   std::copy_n(o.bands, PTN_MAX_BANDS, output.bands);
   PTN_TRY(launch<Reciprocal>({scene.images, in.device_dn_per_unit, plan.units_per_dn},

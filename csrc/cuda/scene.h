@@ -69,8 +69,7 @@ PTN_DEVICE float ms_at(const Scene& s, int image, int band, int64_t i, int64_t j
 
 // Network values; only of pixels that exist.
 PTN_DEVICE float pan_at(const Scene& s, int image, int y, int x) {
-  return sample(s.pan,
-                image * s.pan.image_stride + y * s.pan.row_stride + x * s.pan.col_stride) *
+  return sample(s.pan, image * s.pan.image_stride + y * s.pan.row_stride + x * s.pan.col_stride) *
          s.units_per_dn[image];
 }
 
@@ -94,9 +93,9 @@ PTN_DEVICE float interpolate(const CubicTaps& ty, const CubicTaps& tx, int64_t m
       float m = 0;
       PTN_UNROLL
       for (int i = 0; i < 4; ++i)
-        m = fma_float(ty.cubic[i],
-                      sample_at(clamp_to(ty.first + i, ms_height), clamp_to(tx.first + j, ms_width)),
-                      m);
+        m = fma_float(
+            ty.cubic[i],
+            sample_at(clamp_to(ty.first + i, ms_height), clamp_to(tx.first + j, ms_width)), m);
       mixed[j] = m;
     }
     PTN_UNROLL

@@ -40,8 +40,7 @@ void pack_block(const BlockTensors& t, float* out) {
     for (int g = 0; g < L::kGates; ++g) {
       order[g] = chunk * L::kGates + g;
       order[L::kGates + g] = 2 * C + order[g];
-      for (int o = 0; o < C; ++o)
-        to[L::kChunkOut + g * C + o] = t.contract[o * 2 * C + order[g]];
+      for (int o = 0; o < C; ++o) to[L::kChunkOut + g * C + o] = t.contract[o * 2 * C + order[g]];
     }
     pack_planes<W>(t.expand, t.ffn_dw, order, to, to + L::kChunkTaps);
   }
@@ -185,7 +184,7 @@ ptn_status tail(const Network& n, const Scene& s, const void* x, void* between, 
 }  // namespace
 
 const Segments& float_segments() {
-  static const Segments table = {pack,       feature_bytes, matrix_bytes, tiles, head, statistics,
+  static const Segments table = {pack,     feature_bytes, matrix_bytes, tiles, head, statistics,
                                  matrices, boundary,      apply,        fuse,  tail};
   return table;
 }

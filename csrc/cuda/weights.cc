@@ -71,8 +71,8 @@ bool read_block(const ptn_arch& a, const char* prefix, Finder* find, BlockTensor
 
 bool arch_compiled(const ptn_arch& a) {
   const bool width = (a.channels == 28 && a.heads == 2) || (a.channels == 40 && a.heads == 4);
-  const bool depth = a.encoder_blocks >= 1 && a.encoder_blocks <= 64 && a.body_blocks >= 1 &&
-                     a.body_blocks <= 64;
+  const bool depth =
+      a.encoder_blocks >= 1 && a.encoder_blocks <= 64 && a.body_blocks >= 1 && a.body_blocks <= 64;
   return width && depth && a.bands == 4 && a.fusion == PTN_FUSION_ENHANCED_CONV;
 }
 

@@ -85,9 +85,9 @@ ptn_status ptn_cuda_wait(void* stream);
 /* Packed weights on the device. `device_memory` outlives the model; the copy is done when the
  * call returns. */
 ptn_status ptn_cuda_model_bytes(const ptn_arch* arch, int32_t precision, size_t* bytes);
-ptn_status ptn_cuda_model_create(const ptn_arch* arch, int32_t precision,
-                                 const ptn_tensor* tensors, int32_t count, void* device_memory,
-                                 size_t bytes, ptn_cuda_model** model);
+ptn_status ptn_cuda_model_create(const ptn_arch* arch, int32_t precision, const ptn_tensor* tensors,
+                                 int32_t count, void* device_memory, size_t bytes,
+                                 ptn_cuda_model** model);
 void ptn_cuda_model_destroy(ptn_cuda_model* model);
 
 ptn_status ptn_cuda_plan_bytes(const ptn_cuda_model* model, const ptn_cuda_scene* scene,
@@ -119,8 +119,8 @@ ptn_status ptn_cuda_masks_run(const ptn_cuda_masks* masks, void* stream);
 /* dn_per_unit of the scene contract: twice the 99th percentile of the MS samples that exist (1
  * where it is not positive), an order statistic, exact. Scratch: ptn_cuda_scale_bytes(). */
 size_t ptn_cuda_scale_bytes(int32_t images);
-ptn_status ptn_cuda_scale(int32_t images, int32_t bands, const int32_t* ms_bands,
-                          int64_t ms_height, int64_t ms_width, const ptn_cuda_samples* ms,
+ptn_status ptn_cuda_scale(int32_t images, int32_t bands, const int32_t* ms_bands, int64_t ms_height,
+                          int64_t ms_width, const ptn_cuda_samples* ms,
                           const ptn_cuda_mask* ms_valid, void* device_scratch,
                           double* device_dn_per_unit, void* stream);
 

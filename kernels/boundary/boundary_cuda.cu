@@ -15,10 +15,10 @@ struct FloatSegment {
   static constexpr int kThreads = kFloatThreads, kMinBlocks = 1;
   static constexpr int kHalo = (kApply ? 1 : 0) + (kNext ? 1 : 0);
   static constexpr int kTileCols = kFloatCols - 2 * kHalo, kTileRows = kFloatRows - 2 * kHalo;
-  static constexpr int kHalf = W::kHead / 2;               // of a head's channels
-  static constexpr int kSums = kHalf * kHalf + kHalf;      // a warp's share of a head's sums
+  static constexpr int kHalf = W::kHead / 2;           // of a head's channels
+  static constexpr int kSums = kHalf * kHalf + kHalf;  // a warp's share of a head's sums
   static constexpr int kWarps = kThreads / kWarp;
-  static constexpr int kWeights = L::kChunk > C * C ? L::kChunk : C * C;
+  static constexpr int kWeights = L::kChunk > C* C ? L::kChunk : C * C;
   static_assert(L::kGroup <= kWeights && kWarps * kSums <= kWeights, "shared memory");
   static_assert(kWarps == 16 && kFloatCols == kWarp, "a warp takes a row");
 
@@ -134,9 +134,9 @@ struct FloatSegment {
           for (int g = 0; g < L::kGates; ++g) {
             const float* at_a = tile + g * kThreads + thread();
             const float* taps = weights + L::kChunkTaps;
-            const float gate = gelu(depthwise<kFloatCols>(at_a, taps + g * 9)) *
-                               depthwise<kFloatCols>(at_a + L::kGates * kThreads,
-                                                     taps + (L::kGates + g) * 9);
+            const float gate =
+                gelu(depthwise<kFloatCols>(at_a, taps + g * 9)) *
+                depthwise<kFloatCols>(at_a + L::kGates * kThreads, taps + (L::kGates + g) * 9);
             add_scaled(c, gate, weights + L::kChunkOut + g * C);
           }
         }
@@ -149,8 +149,8 @@ struct FloatSegment {
 
     if constexpr (kNext) {
       normalise(c, norm);
-      const int64_t tile_index = (static_cast<int64_t>(image) * grid().y + block().y) * grid().x +
-                                 block().x;
+      const int64_t tile_index =
+          (static_cast<int64_t>(image) * grid().y + block().y) * grid().x + block().x;
       float* const partials = a.partials + tile_index * W::kStatistics;
       PTN_NO_UNROLL
       for (int group = 0; group < L::kGroups; ++group) {
@@ -205,18 +205,18 @@ ptn_status float_boundary(const float* block, const float* next, const Scene& sc
 }
 
 template <class W>
-ptn_status float_apply(const float* block, const Scene& scene, Features from,
-                       const float* matrices, float* to, Stream stream) {
+ptn_status float_apply(const float* block, const Scene& scene, Features from, const float* matrices,
+                       float* to, Stream stream) {
   using Kernel = FloatSegment<W, true, false>;
   return launch<Kernel>({scene, block, nullptr, matrices, static_cast<const float*>(from.x),
                          static_cast<const float*>(from.v), to, nullptr, nullptr},
                         Kernel::tiles(scene), stream);
 }
 
-#define PTN_INSTANTIATE(W)                                                                      \
+#define PTN_INSTANTIATE(W)                                                                       \
   template ptn_status float_statistics<W>(const float*, const Scene&, Features, float*, Stream); \
-  template ptn_status float_boundary<W>(const float*, const float*, const Scene&, Features,     \
-                                        const float*, Features, float*, Stream);                \
+  template ptn_status float_boundary<W>(const float*, const float*, const Scene&, Features,      \
+                                        const float*, Features, float*, Stream);                 \
   template ptn_status float_apply<W>(const float*, const Scene&, Features, const float*, float*, \
                                      Stream);
 PTN_INSTANTIATE(Width28)

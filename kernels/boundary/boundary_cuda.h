@@ -52,8 +52,8 @@ template <class W>
 ptn_status float_boundary(const float* block, const float* next, const Scene& scene, Features from,
                           const float* matrices, Features to, float* partials, Stream stream);
 template <class W>
-ptn_status float_apply(const float* block, const Scene& scene, Features from,
-                       const float* matrices, float* to, Stream stream);
+ptn_status float_apply(const float* block, const Scene& scene, Features from, const float* matrices,
+                       float* to, Stream stream);
 
 }  // namespace cuda
 }  // namespace pantiny

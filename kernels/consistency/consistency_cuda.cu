@@ -1,8 +1,8 @@
 // Back-projection: one kernel for the residual on the MS grid, one for its correction and for
 // the rounding to DN.
-#include "kernels/consistency/consistency_cuda.h"
-
 #include <cmath>
+
+#include "kernels/consistency/consistency_cuda.h"
 
 namespace pantiny {
 namespace cuda {
@@ -69,10 +69,8 @@ struct Residual {
       there = there && weight >= kMinCoverage;
       sum = there ? sum / weight : 0.0f;
     }
-    const int64_t at =
-        (static_cast<int64_t>(block().z) * s.ms_height + i) * s.ms_width + j;
-    a.residual[at] =
-        there ? ms_at(s, image, band, i, j) * s.units_per_dn[image] - sum : 0.0f;
+    const int64_t at = (static_cast<int64_t>(block().z) * s.ms_height + i) * s.ms_width + j;
+    a.residual[at] = there ? ms_at(s, image, band, i, j) * s.units_per_dn[image] - sum : 0.0f;
     a.there[at] = there;
   }
 };
@@ -106,8 +104,8 @@ PTN_DEVICE double rounded(const Output& o, double dn, bool valid) {
 
 PTN_DEVICE void store_dn(const Output& o, int image, int band, int y, int x, double v) {
   if (o.bands[band] < 0) return;
-  const int64_t at = image * o.image_stride + o.bands[band] * o.band_stride + y * o.row_stride +
-                     x * o.col_stride;
+  const int64_t at =
+      image * o.image_stride + o.bands[band] * o.band_stride + y * o.row_stride + x * o.col_stride;
   switch (o.dtype) {
     case PTN_U8:
       static_cast<uint8_t*>(o.data)[at] = static_cast<uint8_t>(v);
@@ -146,8 +144,7 @@ struct Correct {
     if (!inside(s, y, x)) return;
     const bool valid = exists(s, image, y, x);
     const CubicTaps &ty = s.rows[y], &tx = s.columns[x];
-    const bool add =
-        a.residual && valid && !beyond(ty, s.ms_height) && !beyond(tx, s.ms_width);
+    const bool add = a.residual && valid && !beyond(ty, s.ms_height) && !beyond(tx, s.ms_width);
     const bool masked = s.valid.data || s.ms_valid.data;
     for (int k = 0; k < s.bands; ++k) {
       const int64_t plane = static_cast<int64_t>(image) * s.bands + k;
@@ -173,18 +170,16 @@ struct Correct {
 ptn_status residual_cuda(const Scene& s, const GaussianTables& t, const float* fused,
                          float* residual, uint8_t* there, Stream stream) {
   const int span = static_cast<int>(std::ceil((Residual::kSamples - 1) / t.scale_x)) + t.taps + 1;
-  return launch<Residual>({s, t, fused, residual, there, span},
-                          {ceil_div(s.ms_width, Residual::kSamples), s.ms_height,
-                           s.images * s.bands},
-                          stream);
+  return launch<Residual>(
+      {s, t, fused, residual, there, span},
+      {ceil_div(s.ms_width, Residual::kSamples), s.ms_height, s.images * s.bands}, stream);
 }
 
 ptn_status correct_cuda(const Scene& s, const float* residual, const uint8_t* there, float* fused,
                         const Output* output, Stream stream) {
-  return launch<Correct>({s, residual, there, fused, output ? *output : Output{}, output != nullptr},
-                         {ceil_div(s.width, Correct::kCols), ceil_div(s.height, Correct::kRows),
-                          s.images},
-                         stream);
+  return launch<Correct>(
+      {s, residual, there, fused, output ? *output : Output{}, output != nullptr},
+      {ceil_div(s.width, Correct::kCols), ceil_div(s.height, Correct::kRows), s.images}, stream);
 }
 
 }  // namespace cuda

@@ -1,8 +1,8 @@
 // Sums over tiles and the matrix they fold to, in double. No atomics: a slice of tiles is added
 // up by one block in their order, slices by one block of the image in theirs.
-#include "kernels/fold/fold_cuda.h"
-
 #include <cmath>
+
+#include "kernels/fold/fold_cuda.h"
 
 namespace pantiny {
 namespace cuda {

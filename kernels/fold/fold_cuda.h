@@ -10,9 +10,9 @@ constexpr int kSlice = 64;
 
 struct Fold {
   int images, channels, heads;
-  int64_t tiles;           // of one image
-  const float* partials;   // [images][tiles][statistics]
-  double* slices;          // [images][ceil(tiles / kSlice)][statistics], scratch
+  int64_t tiles;             // of one image
+  const float* partials;     // [images][tiles][statistics]
+  double* slices;            // [images][ceil(tiles / kSlice)][statistics], scratch
   const float* project;      // [C][C], rows: outputs
   const float* temperature;  // [heads]
   float* matrices;           // [images][C][C], rows: outputs

@@ -1,7 +1,6 @@
 // Fusion in float: two 3x3, PAN read as DN by the first.
-#include "kernels/fusion/fusion_cuda.h"
-
 #include "kernels/conv3x3_cuda.h"
+#include "kernels/fusion/fusion_cuda.h"
 
 namespace pantiny {
 namespace cuda {

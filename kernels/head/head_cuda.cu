@@ -1,7 +1,6 @@
 // Head in float: DN are read, interpolated and convolved in one kernel.
-#include "kernels/head/head_cuda.h"
-
 #include "kernels/conv3x3_cuda.h"
+#include "kernels/head/head_cuda.h"
 
 namespace pantiny {
 namespace cuda {

@@ -73,8 +73,8 @@ struct PanMask {
 
 ptn_status masks_cuda(const Masks& m, Stream stream) {
   const Scene& s = m.scene;
-  PTN_TRY(launch<MsMask>(m, {ceil_div(s.ms_width, MsMask::kThreads), s.ms_height, s.images},
-                         stream));
+  PTN_TRY(
+      launch<MsMask>(m, {ceil_div(s.ms_width, MsMask::kThreads), s.ms_height, s.images}, stream));
   return launch<PanMask>(
       m, {ceil_div(s.width, PanMask::kCols), ceil_div(s.height, PanMask::kRows), s.images}, stream);
 }

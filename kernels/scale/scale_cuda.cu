@@ -1,11 +1,10 @@
 // The 99th percentile as an exact order statistic: counts of the upper 16 bits of a key that
 // orders like the values, for floats then those of the lower 16 bits within one bin. Counts are
 // integers: nothing depends on the order of the blocks.
-#include "kernels/scale/scale_cuda.h"
-
 #include <cmath>
 
 #include "csrc/cuda/memory.h"
+#include "kernels/scale/scale_cuda.h"
 
 namespace pantiny {
 namespace cuda {
@@ -97,8 +96,8 @@ struct Find {
     if (!kLower) s.state.bin = static_cast<uint32_t>(bin);
     s.state.rank = left;
     if (whole) return;
-    const uint32_t key = kLower ? s.state.bin << 16 | static_cast<uint32_t>(bin)
-                                : static_cast<uint32_t>(bin) << 16;
+    const uint32_t key =
+        kLower ? s.state.bin << 16 | static_cast<uint32_t>(bin) : static_cast<uint32_t>(bin) << 16;
     const double value = s.state.count ? value_of(key, a.scene.ms.dtype) : 0;
     a.dn_per_unit[block().x] = value > 0 ? kFactor * value : 1;
   }

@@ -1,7 +1,6 @@
 // Tail in float: two 3x3, the second adds the upsampled bands.
-#include "kernels/tail/tail_cuda.h"
-
 #include "kernels/conv3x3_cuda.h"
+#include "kernels/tail/tail_cuda.h"
 
 namespace pantiny {
 namespace cuda {
