@@ -1,6 +1,7 @@
 // 3x3 convolution in float, one thread per pixel, output channels in registers.
 #pragma once
 
+#include "csrc/cuda/launch.h"
 #include "kernels/layers_cuda.h"
 
 namespace pantiny {
