@@ -200,6 +200,64 @@ def network_table(deadline: float) -> list[dict[str, Any]]:
     return rows
 
 
+def _windows(planes: list[torch.Tensor], pairs: list[tuple[int, int]], **options: Any) -> Any:
+    at = [(p.data_ptr(), cuda.DTYPES[str(p.dtype)[6:]], p.stride(0), p.stride(1)) for p in planes]
+    return cuda.module().Windows(at, pairs, tuple(planes[0].shape), **options)
+
+
+def indices_table(side: int = 1024, bands: int = 4) -> dict[str, Any]:
+    """The windowed sums of the QNR family, and SSIM, against torchmetrics where it is there."""
+    core = cuda.module()
+    rng = np.random.default_rng(0)
+    host = rng.integers(100, 1500, (bands + 1, side, side)).astype(np.int16)
+    fine = list(torch.from_numpy(host).cuda())
+    coarse = [p[::4, ::4].contiguous() for p in fine]
+    other = list(torch.from_numpy(np.roll(host, 1, 2).copy()).cuda())
+    pairs = [(i, j) for i in range(bands) for j in range(i + 1, bands + 1)]
+    family = [
+        _windows(fine, pairs, index=core.UQI, window=32),
+        _windows(coarse, pairs, index=core.UQI, window=8),
+    ]
+    constants = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
+    against = [(i, bands + i) for i in range(bands)]
+    ssim = _windows(
+        [*fine[:bands], *other[:bands]],
+        against,
+        index=core.SSIM,
+        window=11,
+        c1=constants[0],
+        c2=constants[1],
+    )
+    stream = torch.cuda.current_stream().cuda_stream
+    calls: dict[str, Call] = {
+        "QNR family": lambda: [w.queue(stream) for w in family],
+        "SSIM": lambda: ssim.queue(stream),
+    }
+    truth = pantiny.metrics.ssim(host[:bands], np.roll(host, 1, 2)[:bands].copy(), peak=PEAK)
+    found: dict[str, Any] = {"ssim_error": abs(float(np.mean(ssim.means())) - truth)}
+    try:
+        from torchmetrics.functional.image import (
+            spatial_distortion_index,
+            spectral_distortion_index,
+            structural_similarity_index_measure,
+        )
+    except ImportError:
+        found["torchmetrics"] = "not installed"
+    else:
+        sharp = torch.stack(fine[:bands])[None].float()
+        ms = torch.stack(coarse[:bands])[None].float()
+        pan = fine[bands][None, None].float().expand_as(sharp)
+        moved = torch.stack(other[:bands])[None].float()
+        calls["torchmetrics D_lambda + D_s"] = lambda: (
+            spectral_distortion_index(sharp, ms),
+            spatial_distortion_index(sharp, ms, pan),
+        )
+        calls["torchmetrics SSIM"] = lambda: structural_similarity_index_measure(
+            sharp, moved, data_range=PEAK
+        )
+    return {**found, "side": side, "bands": bands, "times": compare(calls)}
+
+
 def table_of(row: dict[str, Any]) -> str:
     """One size as text."""
     lines = [f"{row['side']}^2 x {row['batch']}"]
@@ -229,6 +287,11 @@ def main(out: Path) -> int:
     print(json.dumps(result["roofs"]), flush=True)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=1) + "\n")
+    try:
+        result["indices"] = indices_table()
+        print(json.dumps(result["indices"], indent=1), flush=True)
+    except Exception as error:  # the network's rows are worth having without
+        result["indices"] = {"failed": f"{type(error).__name__}: {error}"}
     result["network"] = network_table(started + LIMIT_S)
     out.write_text(json.dumps(result, indent=1) + "\n")
     print("\n".join(wrong))
