@@ -283,6 +283,7 @@ class Windows {
 }  // namespace
 
 PYBIND11_MODULE(PTN_CUDA_MODULE, m) {
+  // module_local: a process may hold both modules
   m.doc() = "The CUDA core; use pantiny.fuse instead.";
   m.attr("FP32") = static_cast<int>(PTN_CUDA_FP32);
   m.attr("FP16") = static_cast<int>(PTN_CUDA_FP16);
@@ -324,21 +325,21 @@ PYBIND11_MODULE(PTN_CUDA_MODULE, m) {
   m.def("masks", &masks, py::kw_only(), py::arg("ms"), py::arg("pan"), py::arg("shape"),
         py::arg("ratio"), py::arg("ms_valid"), py::arg("valid"), py::arg("nodata"),
         py::arg("ms_valid_out"), py::arg("valid_out"), py::arg("found"), py::arg("stream"));
-  py::class_<ptn_cuda_scene>(m, "Scene")
+  py::class_<ptn_cuda_scene>(m, "Scene", py::module_local())
       .def(py::init(&scene_of), py::kw_only(), py::arg("images"), py::arg("shape"),
            py::arg("ms_shape"), py::arg("scale"), py::arg("offset"), py::arg("consistency"),
            py::arg("gains"));
-  py::class_<Memory, std::shared_ptr<Memory>>(m, "Memory")
+  py::class_<Memory, std::shared_ptr<Memory>>(m, "Memory", py::module_local())
       .def(py::init<size_t>())
       .def_property_readonly("address", &Memory::address)
       .def_property_readonly("bytes", &Memory::bytes)
       .def("copy_in", &Memory::copy_in, py::arg("array"), py::arg("stream") = 0)
       .def("copy_out", &Memory::copy_out, py::arg("array"), py::arg("stream") = 0);
-  py::class_<Model, std::shared_ptr<Model>>(m, "Model")
+  py::class_<Model, std::shared_ptr<Model>>(m, "Model", py::module_local())
       .def(py::init<std::array<int, 6>, int, const Tensors&>(), py::arg("arch"),
            py::arg("precision"), py::arg("tensors"));
   m.def("plan_bytes", &plan_bytes);
-  py::class_<Windows>(m, "Windows")
+  py::class_<Windows>(m, "Windows", py::module_local())
       .def(py::init<const std::vector<Plane>&, const std::vector<std::pair<int, int>>&,
                     std::pair<int64_t, int64_t>, int, int, double, double>(),
            py::arg("planes"), py::arg("pairs"), py::arg("shape"), py::arg("index"),
@@ -347,7 +348,7 @@ PYBIND11_MODULE(PTN_CUDA_MODULE, m) {
       .def("means", &Windows::means);
   m.attr("UQI") = static_cast<int>(PTN_UQI);
   m.attr("SSIM") = static_cast<int>(PTN_SSIM);
-  py::class_<Plan>(m, "Plan")
+  py::class_<Plan>(m, "Plan", py::module_local())
       .def(py::init<std::shared_ptr<Model>, const ptn_cuda_scene&>())
       .def_property_readonly("bytes", &Plan::bytes)
       .def("run", &Plan::run, py::kw_only(), py::arg("ms"), py::arg("pan"), py::arg("ms_bands"),
