@@ -126,7 +126,19 @@ class Quantile:
 
 
 def scene_scale(quantile: float) -> float:
-    """DN per network value of a scene whose MS has this 99th percentile."""
+    """DN per network value of a scene whose MS has this 99th percentile.
+
+    Raises
+    ------
+    DataError
+        If the network's float32 cannot hold what comes of it.
+    """
+    if quantile > 0 and not 1e-30 < SCENE_FACTOR * quantile < 1e30:
+        raise DataError(
+            f"ms: 99 % of the values lie below {quantile:.3g}; need a number between 1e-30 and "
+            "5e29 there, or float32 does not hold what the network computes; bring ms and pan "
+            "into another unit"
+        )
     return SCENE_FACTOR * quantile if quantile > 0 else 1.0
 
 

@@ -337,3 +337,20 @@ def test_refusals() -> None:
     for ratio in (1, 9, 2.0):
         with pytest.raises(OptionError, match="from 2 to 8"):
             degrade_pan(image[0], ratio)  # type: ignore[arg-type]
+    for gains in (0.3, "abcd"):
+        with pytest.raises(OptionError, match="need one number per band"):
+            degrade_ms(image, 4, gains)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4, 8])
+@pytest.mark.parametrize("gain", [0.999, 0.9999, 0.99999, 1 - 1e-12, 1 - 1e-16])
+def test_gains_next_to_one_leave_the_nearest_pixels(ratio: int, gain: float) -> None:
+    image = np.random.default_rng(5).uniform(1, 2, (1, 8 * ratio, 8 * ratio))
+    found = degrade_ms(image, ratio, (gain,))[0]
+    middle = [ratio // 2] if ratio % 2 else [ratio // 2 - 1, ratio // 2]
+    cells = image.reshape(8, ratio, 8, ratio)
+    nearest = cells[:, middle][:, :, :, middle].mean((1, 3))
+    tolerance = 1e-12 if gain > 0.9999 else 0.02
+    np.testing.assert_allclose(found, nearest, rtol=tolerance)
+    aside = degrade_ms(image, ratio, (gain,), phase=1.2)[0]  # pixel 1 is the nearest
+    np.testing.assert_allclose(aside, cells[:, 1, :, 1], rtol=tolerance * 4)

@@ -337,6 +337,7 @@ MODULES = {
     "sensor of D_s": (lambda: DSLoss(sensor="nope"), r"'nope' is not in the sensor table"),
     "alpha": (lambda: QNRLoss(alpha=0), r"alpha: got 0; need a number above 0"),
     "beta": (lambda: QNRLoss(beta=-1), r"beta: got -1; need"),
+    "text": (lambda: DLambdaLoss(p="two"), r"p: got 'two'; need"),  # type: ignore[arg-type]
     "p": (lambda: DLambdaLoss(p=float("nan")), r"p: got nan; need"),
     "q": (lambda: DSLoss(q=0), r"q: got 0; need"),
     "window": (lambda: DLambdaLoss(window=0), r"window: got 0; need"),
@@ -386,6 +387,20 @@ def test_errors_say_what_is_needed() -> None:
         ssim(f, f, peak=0)
     with pytest.raises(ShapeError, match=r"fused, truth: got shapes"):
         ssim(f, f[:1])
+    with pytest.raises(DtypeError, match=r"fused: got ndarray; need a tensor"):
+        d_lambda(f.numpy(), ms, window=8)
+    with pytest.raises(DtypeError, match=r"pan: got ndarray; need a tensor"):
+        d_rho(f, pan.numpy(), ratio=4)
+    with pytest.raises(DtypeError, match=r"truth: got ndarray; need a tensor"):
+        ssim(f, f.numpy())
+    with pytest.raises(OptionError, match=r"window: got None; need a whole number"):
+        d_lambda(f, ms, window=None)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"p: got 'two'; need a number above 0"):
+        d_lambda(f, ms, window=8, p="two")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"peak: got 1e\+300; need .* 1e-60 to 1e60"):
+        ssim(f, f, peak=1e300)
+    with pytest.raises(OptionError, match=r"ratio: got 65; need .* 1 to 64"):
+        d_rho(f, pan, ratio=65)
     with pytest.raises(OptionError, match=r"index: got 'psnr'; need one of uqi"):
         ops.window_means(f, pan, [(0, 1)], 8, "psnr")
     with pytest.raises(OptionError, match=r"window: got 7; need .* 11 to 11"):

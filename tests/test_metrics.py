@@ -9,7 +9,7 @@ import pytest
 
 from pantiny.errors import DataError, OptionError, ShapeError
 from pantiny.metrics import ergas, psnr, q2n, sam
-from pantiny.metrics._hypercomplex import product
+from pantiny.metrics._hypercomplex import signs
 
 # Hamilton's table: unit a times unit b is SIGN[a][b] * unit INDEX[a][b]; units 1, i, j, k.
 HAMILTON_INDEX = ((0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1), (3, 2, 1, 0))
@@ -204,11 +204,27 @@ def test_q2n_of_constant_images(block: int) -> None:
     assert q2n(black, black, block=block) == 1
 
 
-@pytest.mark.parametrize("n", [1, 2, 4, 8])
-def test_hypercomplex_norms_multiply(n: int) -> None:
-    x, y = np.random.default_rng(14).normal(size=(2, n, 100))
-    squares = (product(x, y) ** 2).sum(0)
-    np.testing.assert_allclose(squares, (x**2).sum(0) * (y**2).sum(0), rtol=1e-12)
+def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Cayley-Dickson product of hypercomplex arrays [2^n, ...], by its definition."""
+    half = x.shape[0] // 2
+    if not half:
+        return np.asarray(x * y)
+    (a, b), (c, d) = (x[:half], x[half:]), (y[:half], y[half:])
+    first = product(a, c) - product(conjugate(d), b)
+    return np.concatenate([first, product(d, a) + product(b, conjugate(c))])
+
+
+def conjugate(x: np.ndarray) -> np.ndarray:
+    return np.concatenate([x[:1], -x[1:]])
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 8, 16])
+def test_units_multiply_as_defined(n: int) -> None:
+    units, table = np.eye(n), signs(n)
+    for a in range(n):
+        for b in range(n):
+            expected = table[a, b] * units[a ^ b]
+            np.testing.assert_array_equal(product(units[a], conjugate(units[b])), expected)
 
 
 @pytest.mark.parametrize("index", [sam, q2n, lambda f, t: ergas(f, t, ratio=4)])

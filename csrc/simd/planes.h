@@ -48,20 +48,36 @@ inline void prefetch_line(const Sample* p, int64_t row_stride, int64_t count) {
     prefetch(reinterpret_cast<const float*>(at + i));
 }
 
+// out[i] = p[i * step] - anchor
+template <class Sample>
+inline void read_samples(const Sample* p, int64_t step, int64_t count, double anchor, double* out) {
+  int64_t i = 0;
+  if (step != 1) {
+    for (; i < count; ++i) out[i] = static_cast<double>(p[i * step]) - anchor;
+    return;
+  }
+#ifdef PTN_REAL_WIDEN
+  for (const Real less = splat(anchor); i + kReals <= count; i += kReals)
+    store(out + i, widened(p + i) - less);
+#endif
+  for (; i < count; ++i) out[i] = static_cast<double>(p[i]) - anchor;
+}
+
+// out[i] = 0 where the sample (y, x + i) is not valid
+inline void blank_line(const ptn_windows& w, int64_t y, int64_t x, int64_t count, double* out) {
+  if (const uint8_t* valid = valid_at(w, y, x))
+    for (int64_t i = 0; i < count; ++i) out[i] = valid[i] ? out[i] : 0.0;
+}
+
 // out[i] = sample (y, x + i) - anchor
 inline void read_line(const ptn_plane& plane, const ptn_windows& w, int64_t y, int64_t x,
                       int64_t count, double anchor, double* out) {
   with_plane(plane, [&](const auto* p) {
     p += y * plane.row_stride + x * plane.col_stride;
-    const int64_t step = plane.col_stride;
-    if (step == 1) prefetch_line(p, plane.row_stride, count);
-    if (step == 1)
-      for (int64_t i = 0; i < count; ++i) out[i] = static_cast<double>(p[i]) - anchor;
-    else
-      for (int64_t i = 0; i < count; ++i) out[i] = static_cast<double>(p[i * step]) - anchor;
+    if (plane.col_stride == 1) prefetch_line(p, plane.row_stride, count);
+    read_samples(p, plane.col_stride, count, anchor, out);
   });
-  if (const uint8_t* valid = valid_at(w, y, x))
-    for (int64_t i = 0; i < count; ++i) out[i] = valid[i] ? out[i] : 0.0;
+  blank_line(w, y, x, count, out);
 }
 
 inline void read_valid(const ptn_windows& w, int64_t y, int64_t x, int64_t count, double* out) {

@@ -2,6 +2,9 @@
 // their products over a window are exact in them.
 #pragma once
 
+#include <cstdint>
+#include <cstring>
+
 #include "csrc/simd/vec.h"
 
 namespace pantiny {
@@ -63,6 +66,42 @@ inline Real root(Real v) {
   for (int i = 0; i < kReals; ++i) v[i] = __builtin_sqrt(v[i]);
   return v;
 }
+
+// Samples as doubles, exactly. The compiler does the same a half or a sample at a time.
+#if PTN_WIDTH == 16 && defined(__AVX512F__)
+#define PTN_REAL_WIDEN 1
+inline Real widened(const uint8_t* p) {
+  const __m128i raw = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(raw));
+}
+inline Real widened(const uint16_t* p) {
+  const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm512_cvtepi32_pd(_mm256_cvtepu16_epi32(raw));
+}
+inline Real widened(const int16_t* p) {
+  const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm512_cvtepi32_pd(_mm256_cvtepi16_epi32(raw));
+}
+inline Real widened(const float* p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+inline Real widened(const double* p) { return load(p); }
+#elif PTN_WIDTH == 8 && defined(__AVX2__)
+#define PTN_REAL_WIDEN 1
+inline Real widened(const uint8_t* p) {
+  int32_t raw;
+  std::memcpy(&raw, p, sizeof(raw));
+  return _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(raw)));
+}
+inline Real widened(const uint16_t* p) {
+  const __m128i raw = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm256_cvtepi32_pd(_mm_cvtepu16_epi32(raw));
+}
+inline Real widened(const int16_t* p) {
+  const __m128i raw = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm256_cvtepi32_pd(_mm_cvtepi16_epi32(raw));
+}
+inline Real widened(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+inline Real widened(const double* p) { return load(p); }
+#endif
 
 // Lanes By.. of `low` followed by the first of `high`.
 #if PTN_WIDTH == 16 && defined(__AVX512F__)

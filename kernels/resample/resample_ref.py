@@ -64,8 +64,16 @@ def gaussian_taps(
     first = np.floor(centre).astype(np.int64) - radius
     distance = centre[:, None] - (first[:, None] + np.arange(2 * radius + 2)[None, :])
     weight = np.exp(-0.5 * (distance / sigma) ** 2)
-    weight[np.abs(distance) > radius + 1e-6] = 0.0
-    return Taps(first, weight / weight.sum(axis=1, keepdims=True))
+    far = np.abs(distance) > radius + 1e-6
+    weight[far] = 0.0
+    total = weight.sum(axis=1, keepdims=True)
+    if (total < 1e-200).any():  # a gain next to 1: relative to the nearest tap, which is the same
+        gap = np.abs(distance)
+        nearest = gap.min(axis=1, keepdims=True)
+        weight = np.exp(-0.5 * ((gap - nearest) / sigma) * ((gap + nearest) / sigma))
+        weight[far] = 0.0
+        total = weight.sum(axis=1, keepdims=True)
+    return Taps(first, weight / total)
 
 
 def cubic_antialias_taps(start: int, count: int, ratio: float, offset: float = 0.0) -> Taps:

@@ -177,11 +177,11 @@ def degrade_ms(
     16.0
     """
     ms = np.asarray(ms)
-    if ms.ndim != 3 or len(gains) != ms.shape[0]:
+    if ms.ndim != 3:
         raise ShapeError(
-            f"ms: got shape {ms.shape} with {len(gains)} gains; need [K, H, W] and K gains; "
-            "put the bands first, one gain for each"
+            f"ms: got shape {ms.shape}; need [K, H, W]; put the bands first, one band as ms[None]"
         )
+    gains = check_gains(gains, ms.shape[0])
     height, width = _coarse_shape(ms, ratio, "ms")
     offset = tap_offsets(phase, ratio)
     known = _valid(valid, ms.shape[1:], "valid")

@@ -11,6 +11,7 @@ from ..errors import CoreError, OptionError, ShapeError
 from ..kernels.resample.resample_ref import gaussian_radius, gaussian_taps
 from ..sensors import UNKNOWN_GAIN, UNKNOWN_PAN_GAIN, Sensor, get_sensor
 from ..system import resolve_threads
+from ._rows import join
 
 Phase = float | tuple[float, float] | None
 
@@ -40,7 +41,12 @@ def check_gains(gains: Sequence[float]) -> tuple[float, ...]:
     ------
     OptionError
     """
-    found = tuple(float(g) for g in gains)
+    try:
+        found = tuple(float(g) for g in gains)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"gains: got {gains!r}; need one number per band; take them from pantiny.sensors"
+        ) from error
     if not all(0 < g < 1 for g in found):
         raise OptionError(f"gains: got {found}; need amplitudes between 0 and 1")
     return found
@@ -135,9 +141,9 @@ class Degrade:
         if self._held is None:
             self._held, self._held_mask = image, mask
         else:
-            self._held = np.concatenate((self._held, image), axis=1)
+            self._held = join(self._held, image)
             if mask is not None and self._held_mask is not None:
-                self._held_mask = np.concatenate((self._held_mask, mask))
+                self._held_mask = join(self._held_mask, mask)
         there = self._first + self._held.shape[1]
         last = self._next
         while last < self._count and self._needs(last)[1] <= there:

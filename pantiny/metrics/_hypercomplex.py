@@ -9,32 +9,27 @@ import numpy as np
 EPS = float(np.finfo(np.float64).eps)
 
 
-def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Cayley-Dickson product of hypercomplex arrays [2^n, ...]."""
-    n = x.shape[0]
-    if n == 1:
-        return np.asarray(x * y)
-    a, b, c, d = x[: n // 2], x[n // 2 :], y[: n // 2], y[n // 2 :]
-    return np.concatenate(
-        [
-            product(a, c) - product(conjugate(d), b),
-            product(d, a) + product(b, conjugate(c)),
-        ]
-    )
+@lru_cache(maxsize=4)
+def signs(n: int) -> np.ndarray:
+    """[n, n]: the product of unit a with the conjugate of unit b is this times unit a ^ b.
 
-
-def conjugate(x: np.ndarray) -> np.ndarray:
-    """The imaginary parts negated."""
-    out = -x
-    out[0] = x[0]
-    return out
+    Cayley-Dickson, ``(a, b) (c, d) = (a c - conj(d) b, d a + b conj(c))``: a table of twice the
+    size is made of four of this one.
+    """
+    found, conjugate = np.ones((1, 1)), np.ones(1)  # of a with b; of the conjugate of a unit
+    while len(found) < n:
+        found = np.block([[found, found.T], [found * conjugate, -found.T * conjugate]])
+        conjugate = np.where(np.arange(len(found)) == 0, 1.0, -1.0)
+    return np.asarray(found * conjugate)
 
 
 @lru_cache(maxsize=4)
-def _table(n: int) -> np.ndarray:
-    """[n, n, n]: component c of the product of unit a with the conjugate of unit b."""
-    units = np.eye(n)
-    return np.array([[product(a, conjugate(b)) for b in units] for a in units])
+def _components(bands: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (a, b) in the order of their component a ^ b, and where each component starts."""
+    unit = np.arange(bands)
+    component = (unit[:, None] ^ unit).ravel()
+    order = np.argsort(component, kind="stable")
+    return order, np.searchsorted(component[order], np.arange(component.max() + 1))
 
 
 def q2n_pairs(bands: int) -> list[tuple[int, int]]:
@@ -58,7 +53,9 @@ def q2n_of_blocks(
     mean_y = (mean[fused] - mean[truth]) / std + 1
     spread = unbiased * ((variance[truth] + variance[fused]) / std**2).sum(1)
     cross = covariance.reshape(-1, bands, bands) / (std[:, :, None] * std[:, None, :])
-    components = unbiased * np.einsum("nab,abc->nc", cross, _table(n)[:bands, :bands])
+    order, starts = _components(bands)
+    terms = (cross * signs(n)[:bands, :bands]).reshape(-1, bands * bands)[:, order]
+    components = unbiased * np.add.reduceat(terms, starts, axis=1)
     modulus = np.sqrt((components**2).sum(1))
     power = float(bands), (mean_y**2).sum(1)
     bias = 2 * np.sqrt(power[0] * power[1]) / (power[0] + power[1])

@@ -24,14 +24,27 @@ def as_values(x: Any, name: str) -> np.ndarray:
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(x, torch.Tensor):
-        x = x.detach().cpu()
-        x = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+        try:
+            x = x.detach().cpu()
+            x = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+        except (NotImplementedError, RuntimeError, TypeError) as error:
+            raise DtypeError(
+                f"{name}: got a tensor of {x.dtype}, layout {x.layout}, on {x.device}; need a "
+                "dense one with values, of a dtype that numpy has; convert it with .to_dense() or "
+                ".float()"
+            ) from error
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise DataError(
             f"{name}: got a masked array; need its mask as an argument; pass {name}.data and "
             "mask=~numpy.ma.getmaskarray(image).any(axis=-3)"
         )
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ShapeError(
+            f"{name}: got a {type(x).__name__} that makes no array ({error}); need rows of one "
+            "length; give a numpy array"
+        ) from error
     if array.dtype.kind not in "biuf":
         raise DtypeError(
             f"{name}: got dtype {array.dtype}; need real numbers; convert it, for example with "
@@ -142,6 +155,22 @@ def positive(value: Any, name: str) -> float:
     if not 0 < number < float("inf"):
         raise OptionError(f"{name}: got {value!r}; need a number above 0")
     return number
+
+
+def check_peak(value: Any) -> float:
+    """The largest possible value of the images.
+
+    Raises
+    ------
+    OptionError
+    """
+    peak = positive(value, "peak")
+    if not 1e-60 <= peak <= 1e60:
+        raise OptionError(
+            f"peak: got {value!r}; need the largest possible value of the images, 1e-60 to 1e60; "
+            "bring the images into another unit"
+        )
+    return peak
 
 
 def pan_per_ms(value: Any) -> float:

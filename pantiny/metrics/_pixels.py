@@ -15,10 +15,10 @@ Chunk = Sequence[np.ndarray | None]
 
 
 def _values(image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Valid pixels [K, n] float64 of [K, rows, W]."""
+    """Valid pixels [K, n] float64 of [K, rows, W], in C order: that of the sums."""
     if mask is None:
-        return image.reshape(image.shape[0], -1).astype(np.float64)
-    return image[:, mask != 0].astype(np.float64)
+        return image.reshape(image.shape[0], -1).astype(np.float64, order="C")
+    return image[:, mask != 0].astype(np.float64, order="C")
 
 
 class _Chunks:
@@ -133,7 +133,8 @@ class Angles(_Chunks):
         u, v = f * norm_t, t * norm_f
         apart, along = ((u - v) ** 2).sum(0), ((u + v) ** 2).sum(0)
         angle = 2 * np.arctan2(np.sqrt(apart), np.sqrt(along))
-        keep = ~((norm_f == 0) | (norm_t == 0))  # NaN is kept, to be seen
+        # NaN and infinity are kept, to be seen
+        keep = ((norm_f != 0) & (norm_t != 0)) | ~np.isfinite(norm_f + norm_t)
         self._sum += float(angle[keep].sum())
         self._count += int(keep.sum())
         self._valid += keep.size
@@ -160,7 +161,7 @@ class Angles(_Chunks):
 
 def _sobel(image: np.ndarray) -> np.ndarray:
     """Gradient magnitude [K, H-2, W-2] of [K, H, W]."""
-    x = image.astype(np.float64)
+    x = image.astype(np.float64, order="C")
     rows = x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]
     cols = x[:, :, :-2] + 2 * x[:, :, 1:-1] + x[:, :, 2:]
     across, down = rows[:, :, 2:] - rows[:, :, :-2], cols[:, 2:] - cols[:, :-2]

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ._inputs import KERNEL_DTYPES
+
 BLOCK_ROWS = 128  # rows of a chunk; of windows: rows of windows
+
+
+def join(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Rows below each other; float64 where no dtype of the kernels holds both."""
+    if above.dtype != below.dtype and np.result_type(above, below) not in KERNEL_DTYPES:
+        above, below = above.astype(np.float64), below.astype(np.float64)
+    return np.concatenate((above, below), axis=-2)
 
 
 class RowFeed:
@@ -38,8 +47,7 @@ class RowFeed:
         self.rows += new
         if self._held:
             pieces = [
-                None if h is None or p is None else np.concatenate((h, p), axis=-2)
-                for h, p in zip(self._held, pieces)
+                None if h is None or p is None else join(h, p) for h, p in zip(self._held, pieces)
             ]
         have = next(p.shape[-2] for p in pieces if p is not None)
         at = 0
@@ -69,7 +77,7 @@ class Queue:
     def put(self, rows: np.ndarray) -> None:
         """Behind the others."""
         held = self._rows
-        self._rows = rows if held is None else np.concatenate((held, rows), axis=-2)
+        self._rows = rows if held is None else join(held, rows)
 
     def __len__(self) -> int:
         return 0 if self._rows is None else int(self._rows.shape[-2])

@@ -275,6 +275,6 @@ def get_variant(name: str) -> Callable[[Request], Spectra]:
     ------
     OptionError
     """
-    if name not in VARIANTS:
+    if not isinstance(name, str) or name not in VARIANTS:
         raise OptionError(f"variant: got {name!r}; need one of {', '.join(VARIANTS)}")
     return VARIANTS[name]

@@ -7,17 +7,18 @@ them, calling the object does both for one batch. Memory is constant: a sum and 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, OptionError
 from ..sensors import get_sensor
 from . import full_resolution, reprojection, with_truth
 from ._grids import check_gains
-from ._inputs import pan_per_ms, positive
+from ._inputs import check_peak, pan_per_ms, positive
 from ._variants import get_variant
 from ._windows import check_side
 from .with_truth import check_block, check_units
@@ -25,12 +26,13 @@ from .with_truth import check_block, check_units
 # What tells whether an option is possible before there is an image.
 _CHECKS: dict[str, Callable[[Any], object]] = {
     "block": check_block,
+    "peak": check_peak,
     "gains": lambda gains: None if gains is None else check_gains(gains),
     "sensor": get_sensor,
     "units": check_units,
     "variant": get_variant,
     "window": check_side,
-    **{name: partial(positive, name=name) for name in ("alpha", "beta", "p", "peak", "q")},
+    **{name: partial(positive, name=name) for name in ("alpha", "beta", "p", "q")},
 }
 
 
@@ -112,10 +114,15 @@ class Index:
         Raises
         ------
         DataError
-            Before the first image.
+            Before the first image, or over both infinities.
         """
         if not self._count:
             raise DataError(f"{type(self).__name__}: no image yet; call update first")
+        if math.isnan(self._total):
+            raise DataError(
+                f"{type(self).__name__}: the values of some images are +inf, of others -inf; need "
+                "images whose mean exists; leave out those that are equal or hold infinity"
+            )
         return self._total / self._count
 
     def __call__(self, *images: Any, mask: Any = None) -> float:
@@ -128,7 +135,18 @@ class Index:
     forward = __call__
 
     def merge_state(self, other: Index) -> None:
-        """Take in what another object has collected, e.g. that of another process."""
+        """Take in what another object has collected, e.g. that of another process.
+
+        Raises
+        ------
+        OptionError
+            If it is another index or has other options.
+        """
+        if type(other) is not type(self) or other._options != self._options:
+            raise OptionError(
+                f"merge_state: got {other!r} for {self!r}; need the same index with the same "
+                "options; merge like with like"
+            )
         self._total += other._total
         self._count += other._count
 

@@ -21,7 +21,12 @@ def _norm(first: np.ndarray, second: np.ndarray, p: float) -> float:
     """Mean of |first - second|^p, to the 1/p; 0 where there is nothing to compare."""
     if not len(first):
         return 0.0
-    return float(np.mean(np.abs(first - second) ** p) ** (1 / p))
+    apart = np.abs(first - second)
+    largest = apart.max()
+    if p == 1 or not largest > 0:
+        return float(apart.mean())
+    # relative to the largest, or a large exponent leaves nothing
+    return float(largest * np.mean((apart / largest) ** p) ** (1 / p))
 
 
 def _pan_low(pan_low: Any, scene: Scene) -> np.ndarray | None:
@@ -290,7 +295,9 @@ def rho_window(ratio: Any) -> int:
     """
     found = as_int(ratio)
     if found is None or not 1 <= found <= 64:
-        raise OptionError(f"ratio: got {ratio!r}; need a whole number of PAN pixels per MS pixel")
+        raise OptionError(
+            f"ratio: got {ratio!r}; need a whole number of PAN pixels per MS pixel, 1 to 64"
+        )
     return 2 * -(-found // 2)
 
 

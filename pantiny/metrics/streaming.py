@@ -15,10 +15,11 @@ import numpy as np
 from ..engine import core
 from ..errors import OptionError, ShapeError
 from ..sensors import Sensor
+from ..system import as_int
 from ._gather import Absent, Gather, apart, degrees, mean
 from ._grids import Degrade, Phase, both, coarse_mask, ms_gains, pan_gain
 from ._hypercomplex import q2n_of_blocks, q2n_pairs
-from ._inputs import as_values, pan_per_ms, positive, warn_of_units
+from ._inputs import as_values, check_peak, pan_per_ms, warn_of_units
 from ._pixels import Angles, Edges, Moments
 from ._rows import Queue, RowFeed
 from ._variants import coarse_window, pairs_of
@@ -39,11 +40,20 @@ def _rows(image: Any, bands: int, width: int, name: str) -> np.ndarray:
     ShapeError, DtypeError
     """
     rows = as_values(image, name)
-    if rows.ndim != 3 or rows.shape[0] != bands or rows.shape[2] != width:
+    if rows.ndim != 3 or rows.shape[0] != bands or rows.shape[2] != width or not rows.shape[1]:
         raise ShapeError(
-            f"{name}: got rows of shape {rows.shape}; need [{bands}, n, {width}], the next n rows"
+            f"{name}: got rows of shape {rows.shape}; need [{bands}, n, {width}], the next n rows, "
+            "one at least; leave a call without rows out"
         )
     return rows
+
+
+def _check_bands(bands: object) -> int:
+    """Raises OptionError"""
+    found = as_int(bands)
+    if found is None or found < 1:
+        raise OptionError(f"bands: got {bands!r}; need a whole number, 1 or more")
+    return found
 
 
 def _mask_rows(mask: Any, rows: np.ndarray) -> np.ndarray | None:
@@ -118,9 +128,9 @@ class WithTruth:
         peak: float | None,
         block: int = 32,
     ) -> None:
-        self._shape, self._bands = shape, bands
+        self._shape, self._bands = shape, _check_bands(bands)
         self._ratio = NO_RATIO if ratio is None else pan_per_ms(ratio)
-        self._peak = NO_PEAK if peak is None else positive(peak, "peak")
+        self._peak = NO_PEAK if peak is None else check_peak(peak)
         pairs = [(k, bands + k) for k in range(bands)]
         self._moments = Moments(error_pairs(bands), errors=True)
         self._angles, self._edges = Angles(), Edges()
@@ -233,6 +243,7 @@ class FullResolution:
         window: int = 32,
         block: int = 32,
     ) -> None:
+        bands = _check_bands(bands)
         self._ratio = shape[1] // max(1, ms_shape[1])
         if self._ratio < 1 or tuple(shape) != tuple(self._ratio * n for n in ms_shape):
             raise ShapeError(

@@ -12,7 +12,15 @@ from ..engine import core
 from ..errors import OptionError
 from ..system import as_int
 from ._hypercomplex import q2n_of_blocks, q2n_pairs
-from ._inputs import as_images, as_mask, over_images, pan_per_ms, positive, refuse_nan, same_shape
+from ._inputs import (
+    as_images,
+    as_mask,
+    check_peak,
+    over_images,
+    pan_per_ms,
+    refuse_nan,
+    same_shape,
+)
 from ._pixels import Angles, Edges, Moments
 from ._windows import GAUSSIAN, block_means, check_window, uqi_of_blocks, window_means
 
@@ -108,7 +116,7 @@ def psnr(fused: Any, truth: Any, *, peak: float, mask: Any = None, reduction: st
     ------
     ShapeError, DtypeError, OptionError, DataError
     """
-    top, pair = positive(peak, "peak"), _Pair(fused, truth, mask)
+    top, pair = check_peak(peak), _Pair(fused, truth, mask)
     return over_images(pair.count, reduction, lambda i: psnr_of(_moments(pair, i), top))
 
 
@@ -287,7 +295,7 @@ def ssim(fused: Any, truth: Any, *, peak: float, mask: Any = None, reduction: st
     Source: Wang, Bovik, Sheikh, Simoncelli, IEEE Trans. Image Process. 13(4), 2004. Windows with
     a masked pixel are left out. Parameters, returns and errors as ``psnr``.
     """
-    top, pair = positive(peak, "peak"), _Pair(fused, truth, mask)
+    top, pair = check_peak(peak), _Pair(fused, truth, mask)
     check_window(GAUSSIAN, pair.height, pair.width, "SSIM")
     pairs = [(k, pair.bands + k) for k in range(pair.bands)]
 

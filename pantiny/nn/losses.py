@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import OptionError, ShapeError
+from ..metrics._inputs import check_peak
 from ._windows import GAUSSIAN
 from .ops import window_means
 from .quality import (
@@ -39,8 +40,7 @@ PADDINGS = ("zero", "valid")
 def _check(peak: float, padding: str) -> None:
     if padding not in PADDINGS:
         raise OptionError(f"padding: got {padding!r}; need one of {', '.join(PADDINGS)}")
-    if not 0 < peak < float("inf"):
-        raise OptionError(f"peak: got {peak!r}; need a number above 0")
+    check_peak(peak)
 
 
 def ssim(fused: Tensor, truth: Tensor, peak: float = 1.0, padding: str = "zero") -> Tensor:
@@ -63,13 +63,14 @@ def ssim(fused: Tensor, truth: Tensor, peak: float = 1.0, padding: str = "zero")
     ShapeError, DtypeError, OptionError
     """
     _check(peak, padding)
+    first = as_planes(fused, "fused")
+    second = as_planes(truth, "truth", first)
     if fused.shape != truth.shape:
         raise ShapeError(
             f"fused, truth: got shapes {tuple(fused.shape)} and {tuple(truth.shape)}; need two "
             "of one shape; crop or resample one to the other"
         )
-    first = as_planes(fused, "fused")
-    images = [first, as_planes(truth, "truth", first)]
+    images = [first, second]
     if padding == "zero":
         images = [F.pad(image, (GAUSSIAN // 2,) * 4) for image in images]
     bands = first.shape[1]

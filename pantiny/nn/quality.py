@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import DtypeError, OptionError, ShapeError
+from ..metrics._inputs import positive
 from ..sensors import UNKNOWN_PAN_GAIN, Sensor, get_sensor
 from .ops import window_means
 from .resample import mtf_matrix
@@ -21,6 +22,10 @@ def as_planes(x: Tensor, name: str, like: Tensor | None = None) -> Tensor:
     ------
     ShapeError, DtypeError
     """
+    if not isinstance(x, Tensor):
+        raise DtypeError(
+            f"{name}: got {type(x).__name__}; need a tensor; convert it with torch.as_tensor"
+        )
     if x.dim() != 4 or 0 in x.shape:
         raise ShapeError(
             f"{name}: got shape {tuple(x.shape)}; need [N, K, H, W], none of them 0; "
@@ -38,32 +43,31 @@ def as_planes(x: Tensor, name: str, like: Tensor | None = None) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def _positive(value: float, name: str) -> float:
-    if not 0 < value < float("inf"):
-        raise OptionError(f"{name}: got {value!r}; need a number above 0")
-    return float(value)
-
-
 def _power(x: Tensor, p: float) -> Tensor:
-    """x^p of x >= 0, with gradient 0 at 0."""
+    """x^p of x >= 0, with gradient 0 at 0; NaN stays."""
     if p == 1:
         return x
-    there = x > 0
+    there = x != 0
     return torch.where(there, torch.where(there, x, 1.0) ** p, 0.0)
 
 
 def _norm(first: Tensor, second: Tensor, p: float) -> Tensor:
     """Per image, (mean over pairs of |first - second|^p)^(1/p) of [N, pairs]; 0 of none."""
-    count = max(1, first.shape[1])
-    return _power(_power((first - second).abs(), p).sum(1) / count, 1 / p)
+    apart, count = (first - second).abs(), max(1, first.shape[1])
+    if p == 1 or not first.shape[1]:
+        return apart.sum(1) / count
+    # relative to the largest, or a large exponent leaves nothing; it cancels in the gradient
+    largest = apart.detach().amax(1, keepdim=True)
+    largest = torch.where(largest > 0, largest, 1.0)
+    return largest[:, 0] * _power(_power(apart / largest, p).sum(1) / count, 1 / p)
 
 
 class _Scene:
     """Checked tensors of a call."""
 
     def __init__(self, fused: Tensor, ms: Tensor, window: int) -> None:
-        self.dtype = fused.dtype
         self.fused = as_planes(fused, "fused")
+        _check_window(window)
         self.ms = as_planes(ms, "ms", self.fused)
         height, width = self.ms.shape[-2:]
         self.ratio = ratio = self.fused.shape[-1] // width
@@ -121,7 +125,7 @@ def as_pan(pan: Tensor, like: Tensor, name: str = "pan") -> Tensor:
     ShapeError, DtypeError
     """
     need = (like.shape[0], 1, *like.shape[2:])
-    if tuple(pan.shape) != need:
+    if isinstance(pan, Tensor) and tuple(pan.shape) != need:
         raise ShapeError(
             f"{name}: got shape {tuple(pan.shape)}; need {need}; give one band on the grid of "
             "the bands it is compared with"
@@ -152,7 +156,7 @@ def d_lambda(fused: Tensor, ms: Tensor, *, window: int = 32, p: float = 1) -> Te
     as 0 there, as does that of ``|Q_F - Q_M|`` at 0. The factor of the means keeps its own.
     """
     scene = _Scene(fused, ms, window)
-    return scene.spectral(_positive(p, "p")).mean().to(scene.fused.dtype)
+    return scene.spectral(positive(p, "p")).mean().to(scene.fused.dtype)
 
 
 def d_s(
@@ -181,7 +185,7 @@ def d_s(
     Other parameters, errors and notes as ``d_lambda``.
     """
     scene = _Scene(fused, ms, window)
-    found = scene.spatial(*scene.low(pan, sensor, pan_low), _positive(q, "q"))
+    found = scene.spatial(*scene.low(pan, sensor, pan_low), positive(q, "q"))
     return found.mean().to(scene.fused.dtype)
 
 
@@ -212,16 +216,18 @@ def qnr(
     Parameters, errors and notes as ``d_lambda`` and ``d_s``.
     """
     scene = _Scene(fused, ms, window)
-    spectral, too_spectral = _factor(scene.spectral(1.0), _positive(alpha, "alpha"))
+    spectral, too_spectral = _factor(scene.spectral(1.0), positive(alpha, "alpha"))
     distortion = scene.spatial(*scene.low(pan, sensor, pan_low), 1.0)
-    spatial, too_spatial = _factor(distortion, _positive(beta, "beta"))
+    spatial, too_spatial = _factor(distortion, positive(beta, "beta"))
     found = spectral * spatial + too_spectral + too_spatial
     return found.mean().to(scene.fused.dtype)
 
 
 def _check_ratio(ratio: int) -> int:
     if isinstance(ratio, bool) or not isinstance(ratio, int) or not 1 <= ratio <= 64:
-        raise OptionError(f"ratio: got {ratio!r}; need a whole number of PAN pixels per MS pixel")
+        raise OptionError(
+            f"ratio: got {ratio!r}; need a whole number of PAN pixels per MS pixel, 1 to 64"
+        )
     return ratio
 
 
@@ -267,7 +273,7 @@ class DLambdaLoss(nn.Module):
 
     def __init__(self, window: int = 32, p: float = 1) -> None:
         super().__init__()
-        self.window, self.p = _check_window(window), _positive(p, "p")
+        self.window, self.p = _check_window(window), positive(p, "p")
 
     def forward(self, fused: Tensor, ms: Tensor) -> Tensor:
         """Scalar of fused [N, K, H, W] and ms [N, K, h, w]."""
@@ -279,7 +285,7 @@ class DSLoss(nn.Module):
 
     def __init__(self, window: int = 32, q: float = 1, sensor: str | Sensor | None = None) -> None:
         super().__init__()
-        self.window, self.q = _check_window(window), _positive(q, "q")
+        self.window, self.q = _check_window(window), positive(q, "q")
         self.sensor = _check_sensor(sensor)
 
     def forward(
@@ -309,7 +315,7 @@ class QNRLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.window, self.sensor = _check_window(window), _check_sensor(sensor)
-        self.alpha, self.beta = _positive(alpha, "alpha"), _positive(beta, "beta")
+        self.alpha, self.beta = positive(alpha, "alpha"), positive(beta, "beta")
 
     def forward(
         self, fused: Tensor, ms: Tensor, pan: Tensor, pan_low: Tensor | None = None
