@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace pantiny {
 namespace cuda {
@@ -51,7 +52,11 @@ PTN_DEVICE double shuffle_xor(double v, int mask) { return __shfl_xor_sync(~0u, 
 PTN_DEVICE int64_t shuffle_xor(int64_t v, int mask) { return __shfl_xor_sync(~0u, v, mask); }
 
 // Pairs of 16-bit numbers in one word, the first in the low half; the host packs weights.
-PTN_HOST_DEVICE uint32_t word(__half2 h) { return *reinterpret_cast<uint32_t*>(&h); }
+PTN_HOST_DEVICE uint32_t word(__half2 h) {
+  uint32_t u;
+  memcpy(&u, &h, sizeof u);
+  return u;
+}
 PTN_DEVICE __half2 halves(uint32_t u) { return *reinterpret_cast<__half2*>(&u); }
 PTN_HOST_DEVICE uint32_t pack_half(float a, float b) { return word(__floats2half2_rn(a, b)); }
 PTN_DEVICE void unpack_half(uint32_t u, float& a, float& b) {
@@ -64,8 +69,10 @@ PTN_DEVICE uint32_t half_fma(uint32_t a, uint32_t b, uint32_t c) {
 }
 PTN_DEVICE uint32_t half_mul(uint32_t a, uint32_t b) { return word(__hmul2(halves(a), halves(b))); }
 PTN_HOST_DEVICE uint32_t pack_bf16(float a, float b) {
-  __nv_bfloat162 h = __floats2bfloat162_rn(a, b);
-  return *reinterpret_cast<uint32_t*>(&h);
+  const __nv_bfloat162 h = __floats2bfloat162_rn(a, b);
+  uint32_t u;
+  memcpy(&u, &h, sizeof u);
+  return u;
 }
 PTN_DEVICE void unpack_bf16(uint32_t u, float& a, float& b) {
   a = __uint_as_float(u << 16);
