@@ -12,6 +12,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 BUDGETS = Path(__file__).with_name("budgets.json")
@@ -37,15 +38,20 @@ def parse(log: str) -> Usage:
         elif (used := _USED.search(line)) and name:
             found.append((name, architecture, int(used[1]), spilled))
             name = ""
-    names = sorted({f[0] for f in found})
-    told = subprocess.run(
-        ["c++filt"], input="\n".join(names), capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    plain = {mangled: _short(text) for mangled, text in zip(names, told, strict=True)}
+    plain = plain_names({f[0] for f in found})
     usage: Usage = {}
     for mangled, architecture, registers, spills in found:
         usage.setdefault(plain[mangled], {})[architecture] = [registers, spills]
     return usage
+
+
+def plain_names(mangled: Iterable[str]) -> dict[str, str]:
+    """What kernels are called, by their symbols."""
+    names = sorted(mangled)
+    told = subprocess.run(
+        ["c++filt"], input="\n".join(names), capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    return {name: _short(text) for name, text in zip(names, told, strict=True)}
 
 
 def _short(text: str) -> str:
