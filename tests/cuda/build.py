@@ -9,12 +9,14 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMON = ("csrc/cuda/emulator.cc", "csrc/cuda/memory.cc")
 _FOLDERS = ("csrc", "kernels", "tests/cuda")
+_IGNORED = shutil.ignore_patterns("__pycache__")
 _INCLUDE = re.compile(r'^\s*#\s*include "([^"]+)"', re.MULTILINE)
 WITH_GPU = os.environ.get("PANTINY_TEST_GPU") == "1"
 Fault = tuple[str, str, str]  # file, text, what replaces its first occurrence
@@ -25,6 +27,10 @@ def cache() -> Path:
     at = ROOT / "build" / "emulated"
     at.mkdir(parents=True, exist_ok=True)
     return at
+
+
+def _worker() -> str:
+    return f"{os.getpid()}-{threading.get_ident()}"
 
 
 def _digest(parts: Sequence[bytes]) -> str:
@@ -78,11 +84,12 @@ def library(sources: Sequence[str], faults: Sequence[Fault] = ()) -> ctypes.CDLL
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         for folder in _FOLDERS:
-            shutil.copytree(ROOT / folder, root / folder, symlinks=True)
+            shutil.copytree(ROOT / folder, root / folder, ignore=_IGNORED, copy_function=os.symlink)
         for file, text, replacement in faults:
             content = (root / file).read_text()
             if text not in content:
                 raise ValueError(f"{file}: {text!r} does not occur: the fault cannot be seeded")
+            (root / file).unlink()  # a link
             (root / file).write_text(content.replace(text, replacement, 1))
         return ctypes.CDLL(str(_build(root, sources)))
 
@@ -95,14 +102,14 @@ def _build(root: Path, sources: Sequence[str]) -> Path:
         name = _digest([kind, source.encode(), _content(root, source)])
         target = cache() / f"{name}.o"
         if not target.exists():
-            partial = target.with_suffix(f".{os.getpid()}.o")
+            partial = target.with_suffix(f".{_worker()}.o")
             _compile(root, source, partial)
             partial.rename(target)
         objects.append(target)
     name = _digest([kind, *(o.name.encode() for o in objects)])
     target = cache() / f"{name}.so"
     if not target.exists():
-        partial = target.with_suffix(f".{os.getpid()}.so")
+        partial = target.with_suffix(f".{_worker()}.so")
         linker = ["nvcc", "-shared"] if WITH_GPU else ["g++", "-shared"]
         subprocess.run([*linker, "-o", str(partial), *map(str, objects)], check=True)
         partial.rename(target)

@@ -13,6 +13,7 @@ from pantiny.kernels.consistency.consistency_ref import consistency_ref
 from pantiny.kernels.fold import cases as fold_cases
 from pantiny.kernels.fold.cases import FoldCase
 from pantiny.kernels.fold.fold_ref import fold_ref
+from pantiny.kernels.resample.resample_ref import cubic_taps
 from pantiny.kernels.testing import assert_within, generator
 from pantiny.scaling import array_scene_scale
 
@@ -27,21 +28,28 @@ def tile_sums(case: FoldCase, tiles: int) -> np.ndarray:
     """The case's statistics as those of so many tiles, [tiles, size] float32."""
     stats = fold_cases.inputs(case).stats
     total = np.concatenate([np.ravel(f) for f in stats])
-    share = generator(case.name, "tiles").random((tiles, 1)) + 0.1
-    return (share / share.sum() * total).astype(np.float32)
+    share = generator(case.name, "tiles").random((tiles, total.size)) + 0.1
+    return (share / share.sum(axis=0) * total).astype(np.float32)
+
+
+def check_folds(steps: Steps, cases: Sequence[FoldCase], tiles: int) -> None:
+    """A batch; the weights are the first case's. Sums are in double: the matrix is off by its own
+    rounding alone."""
+    given = fold_cases.inputs(cases[0])
+    partials = np.stack([tile_sums(c, tiles) for c in cases])
+    heads, c = given.stats.gram.shape[:2]
+    found = steps.fold(partials, given.temperature, given.project)
+    for case, sums, matrix in zip(cases, partials, found, strict=True):
+        gram, norms = np.split(sums.astype(np.float64).sum(axis=0), [heads * c * c])
+        stats = Statistics(gram.reshape(heads, c, c), *np.split(norms, 2))
+        expected = fold_ref(stats, given.temperature, given.project)
+        bound = U32 * np.abs(expected) + 1e-9 * np.abs(given.project).max()
+        assert_within(matrix, expected, bound, case.name)
 
 
 def check_fold(steps: Steps, case: FoldCase, tiles: int) -> None:
-    """Everything is in double: the matrix is off by its own rounding alone."""
-    given = fold_cases.inputs(case)
-    partials = tile_sums(case, tiles)
-    heads, c = given.stats.gram.shape[:2]
-    gram, norms = np.split(partials.astype(np.float64).sum(axis=0), [heads * c * c])
-    stats = Statistics(gram.reshape(heads, c, c), *np.split(norms, 2))
-    expected = fold_ref(stats, given.temperature, given.project)
-    bound = U32 * np.abs(expected) + 1e-9 * np.abs(given.project).max()
-    found = steps.fold(partials[None], given.temperature, given.project)[0]
-    assert_within(found, expected, bound, case.name)
+    """One image."""
+    check_folds(steps, [case], tiles)
 
 
 UNITS = 0.5  # network value of one DN: exact
@@ -89,6 +97,20 @@ def check_consistency(steps: Steps, case: ConsistencyCase) -> None:
         valid=given.valid,
         ms_valid=given.ms_valid,
     )
+    check(corrected(steps, [given])[0].astype(np.float64), expected, 2e-6, case.name)
+
+
+def check_far(steps: Steps) -> None:
+    """Pixels are left alone of which no tap lies in the MS grid."""
+    case = ConsistencyCase("far", 4, 4, bands=1, steps=1, shape=(40, 36), offset=(-3.0, -2.5))
+    given = consistency_cases.inputs(case)
+    expected = consistency_ref(*given[:4], scale=given.scale, offset=given.offset)
+    for axis, size in enumerate(given.fused.shape[1:]):
+        first = cubic_taps(0, size, given.scale[axis], given.offset[axis]).first
+        far = np.flatnonzero((first + 3 < 0) | (first >= 4))
+        assert far.size
+        at = (slice(None), *(far if i == axis else slice(None) for i in range(2)))
+        expected[at] = given.fused[at]
     check(corrected(steps, [given])[0].astype(np.float64), expected, 2e-6, case.name)
 
 
