@@ -5,15 +5,19 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMON = ("csrc/cuda/emulator.cc", "csrc/cuda/memory.cc")
-_HEADERS = ("csrc", "kernels", "tests/cuda")
+_FOLDERS = ("csrc", "kernels", "tests/cuda")
+_IGNORED = shutil.ignore_patterns("__pycache__")
+_INCLUDE = re.compile(r'^\s*#\s*include "([^"]+)"', re.MULTILINE)
 WITH_GPU = os.environ.get("PANTINY_TEST_GPU") == "1"
 Fault = tuple[str, str, str]  # file, text, what replaces its first occurrence
 
@@ -25,6 +29,10 @@ def cache() -> Path:
     return at
 
 
+def _worker() -> str:
+    return f"{os.getpid()}-{threading.get_ident()}"
+
+
 def _digest(parts: Sequence[bytes]) -> str:
     total = hashlib.sha256()
     for part in parts:
@@ -32,9 +40,19 @@ def _digest(parts: Sequence[bytes]) -> str:
     return total.hexdigest()[:20]
 
 
-def _headers(root: Path) -> bytes:
-    found = sorted(p for d in _HEADERS for p in (root / d).rglob("*.h"))
-    return b"\0".join(p.read_bytes() for p in found)
+def _content(root: Path, source: str) -> bytes:
+    """A source and all headers of the checkout that it includes."""
+    found: dict[Path, bytes] = {}
+    left = [root / source]
+    while left:
+        file = left.pop()
+        if file in found:
+            continue
+        found[file] = file.read_bytes()
+        for name in _INCLUDE.findall(found[file].decode()):
+            places = (root / name, root / "csrc" / name, file.parent / name)
+            left += [p for p in places if p.exists()][:1]
+    return b"\0".join(found[f] for f in sorted(found))
 
 
 def _compile(root: Path, source: str, out: Path) -> None:
@@ -65,34 +83,33 @@ def library(sources: Sequence[str], faults: Sequence[Fault] = ()) -> ctypes.CDLL
         return ctypes.CDLL(str(_build(ROOT, sources)))
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        for folder in _HEADERS:
-            shutil.copytree(ROOT / folder, root / folder, symlinks=True)
+        for folder in _FOLDERS:
+            shutil.copytree(ROOT / folder, root / folder, ignore=_IGNORED, copy_function=os.symlink)
         for file, text, replacement in faults:
             content = (root / file).read_text()
             if text not in content:
-                scratch.cleanup()
                 raise ValueError(f"{file}: {text!r} does not occur: the fault cannot be seeded")
+            (root / file).unlink()  # a link
             (root / file).write_text(content.replace(text, replacement, 1))
         return ctypes.CDLL(str(_build(root, sources)))
 
 
 def _build(root: Path, sources: Sequence[str]) -> Path:
     common = ("csrc/cuda/memory.cc",) if WITH_GPU else COMMON
-    headers = _headers(root)
     kind = b"gpu" if WITH_GPU else b"emulated"
     objects = []
     for source in (*common, *sources):
-        name = _digest([kind, source.encode(), (root / source).read_bytes(), headers])
+        name = _digest([kind, source.encode(), _content(root, source)])
         target = cache() / f"{name}.o"
         if not target.exists():
-            partial = target.with_suffix(f".{os.getpid()}.o")
+            partial = target.with_suffix(f".{_worker()}.o")
             _compile(root, source, partial)
             partial.rename(target)
         objects.append(target)
     name = _digest([kind, *(o.name.encode() for o in objects)])
     target = cache() / f"{name}.so"
     if not target.exists():
-        partial = target.with_suffix(f".{os.getpid()}.so")
+        partial = target.with_suffix(f".{_worker()}.so")
         linker = ["nvcc", "-shared"] if WITH_GPU else ["g++", "-shared"]
         subprocess.run([*linker, "-o", str(partial), *map(str, objects)], check=True)
         partial.rename(target)

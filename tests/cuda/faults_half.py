@@ -160,6 +160,6 @@ NARROW: tuple[tuple[str, str, str], ...] = (
     ("kernels/half.h", "Tile<4, 2, 5>", "Tile<4, 3, 5>"),
     ("kernels/half.h", "Tile<2, 2, 5>", "Tile<4, 3, 5>"),
     ("csrc/cuda/segments_half.cu", "Table<Bf16>::", "Table<Half>::"),
-    ("tests/cuda/half_ops.cc", "run(Bf16{})", "run(Half{})"),
+    ("tests/cuda/half_ops.cc", "of_tile<Bf16>(bf16_segments(), tile)", "Segments{}"),
     *_ONE_ELEMENT,
 )

@@ -9,8 +9,8 @@ from pantiny.kernels import testing
 from pantiny.kernels.testing import Case
 
 from .faults_half import FAULTS, NARROW
-from .half_checks import check_block, check_convolutions, check_head, check_upsampled
 from .half_ops import SOURCES, WIDE, Ops
+from .segment_checks import check_block, check_convolutions, check_head, check_upsampled
 
 _SOURCES = tuple(s for s in SOURCES if "bf16" not in s)
 # two tiles each way, a mask and none

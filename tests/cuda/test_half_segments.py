@@ -10,15 +10,19 @@ import pytest
 
 from pantiny.kernels import testing
 from pantiny.kernels.boundary import cases as boundary_cases
-from pantiny.kernels.fold.fold_ref import fold_ref
 from pantiny.kernels.fusion import cases as fusion_cases
 from pantiny.kernels.head import cases as head_cases
 from pantiny.kernels.testing import Case
-from pantiny.reference import network_ref
-from pantiny.variants import get_variant
 
-from .half_checks import check, check_block, check_convolutions, check_head, check_upsampled
 from .half_ops import BY_IMAGE, LEAN, SMALL, WIDE, Call, Ops
+from .segment_checks import (
+    check_block,
+    check_convolutions,
+    check_head,
+    check_network,
+    check_upsampled,
+    outputs,
+)
 
 VARIANTS = ("tiny", "huge")
 _NAMES = {
@@ -99,30 +103,6 @@ def test_upsampled(mask: str, models: dict[str, Ops], weights: dict) -> None:
     check_upsampled(models["tiny"], Case("upsampled", 19, 31, mask=mask), weights["tiny"])
 
 
-def outputs(ops: Ops, cases: list[Case], tile: int) -> list[np.ndarray]:
-    """Every op's bits of a batch."""
-    valid = np.stack([testing.case_valid(c) for c in cases])
-    x = ops.given(np.stack([testing.case_features(c) for c in cases]))
-    v = ops.given(np.stack([testing.case_features(c, "v") for c in cases]))
-    matrix = np.stack([testing.case_matrix(c) for c in cases])
-    call = Call(
-        valid,
-        ms=np.stack([testing.case_image(c, 4, "ms_up") for c in cases]),
-        pan=np.stack([testing.case_image(c, 1, "pan")[0] for c in cases]),
-        tile=tile,
-    )
-    x_out, v_out, partials = ops.block(call, "encoder.0", x, v, matrix)
-    return [
-        ops.head(call),
-        x_out,
-        v_out,
-        ops.fuse(call, x),
-        ops.tail(call, x),
-        partials,
-        *ops.statistics(call, "encoder.2", x)[::-1],
-    ]
-
-
 BATCH = [
     Case("first", 11, 31),
     Case("second", 11, 31, mask="speckle"),
@@ -170,26 +150,4 @@ def test_the_number_of_tiles_depends_on_the_size_alone(
 @pytest.mark.parametrize("mask", ["none", "half"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_network(mask: str, variant: str, models: dict[str, Ops], weights: dict) -> None:
-    ops, w, arch = models[variant], weights[variant], get_variant(variant)
-    case = Case("network", 18, 40, variant, mask=mask)
-    there, ms = testing.case_valid(case), testing.case_image(case, 4, "ms_up")
-    pan = testing.case_image(case, 1, "pan")[0]
-    call = Call(there[None], ms=ms[None], pan=pan[None])
-
-    def folded(block: str, partials: np.ndarray) -> np.ndarray:
-        attention = (w[f"{block}.attention.{n}"] for n in ("temperature", "project.weight"))
-        return fold_ref(ops.statistics_of(partials)[0], *attention)[None]
-
-    x = ops.head(call)
-    for part, blocks in (("encoder", arch.encoder_blocks), ("body", arch.body_blocks)):
-        v, partials = ops.statistics(call, f"{part}.0", x)
-        for i in range(blocks - 1):
-            x, v, partials = ops.block(call, f"{part}.{i}", x, v, folded(f"{part}.{i}", partials))
-        last = f"{part}.{blocks - 1}"
-        x, _, _ = ops.block(call, last, x, v, folded(last, partials), sums=False)
-        if part == "encoder":
-            x = ops.fuse(call, x)
-    fused = ops.tail(call, x)[0]
-    expected = network_ref(w, variant, ms, pan, there)
-    # kernels.md 2.7: the whole network on weights that matter
-    check(fused - ms * there, expected - ms * there, 6e-2 if ops.bf16 else 1e-2, "residual")
+    check_network(models[variant], Case("network", 18, 40, variant, mask=mask), weights[variant])

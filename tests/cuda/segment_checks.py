@@ -1,4 +1,4 @@
-"""The ops of 16-bit features against their float64 truths; what tests and seeded faults share."""
+"""The ops of a precision against their float64 truths; what tests and seeded faults share."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from pantiny.kernels.boundary.boundary_ref import (
     mix_ref,
     statistics_ref,
 )
+from pantiny.kernels.fold.fold_ref import fold_ref
 from pantiny.kernels.fusion.fusion_ref import fuse_pan_ref
 from pantiny.kernels.head.head_ref import head_ref
 from pantiny.kernels.layers_ref import channel_norm, conv1x1, conv3x3, depthwise3x3, masked, tensor
 from pantiny.kernels.resample.resample_masked_ref import upsample_masked_ref
 from pantiny.kernels.testing import Case
+from pantiny.reference import network_ref
+from pantiny.variants import get_variant
 
-from .half_ops import SMALL, Call, Ops, rounded
+from .segment_ops import BY_IMAGE, Call, Ops
 
-# Relative error of a segment, kernels.md 2.7: about four roundings of operands and result.
-TOLERANCE = {False: 1e-3, True: 8e-3}
 RATIO = 4
 
 
 def tolerance_of(ops: Ops, cases: Sequence[Case]) -> float:
     """Twice as much where pixels are alike: their errors are too, and nothing averages."""
     alike = any(c.content != "noise" or c.mask == "point" for c in cases)
-    return TOLERANCE[ops.bf16] * (2 if alike else 1)
+    return ops.tolerance * (2 if alike else 1)
 
 
 def check(actual: np.ndarray, expected: np.ndarray, tolerance: float, name: str) -> float:
@@ -59,7 +60,7 @@ def value_ref(x: np.ndarray, valid: np.ndarray, w: dict, block: str) -> np.ndarr
     return masked(depthwise3x3(v, tensor(w, f"{block}.attention.qkv_dw.weight")[2 * c :]), valid)
 
 
-def check_block(ops: Ops, cases: Sequence[Case], w: dict, tile: int = SMALL) -> None:
+def check_block(ops: Ops, cases: Sequence[Case], w: dict, tile: int = BY_IMAGE) -> None:
     """boundary, apply and statistics of a batch of cases of one size."""
     tol, block, following = tolerance_of(ops, cases), "encoder.0", "encoder.1"
     valid = np.stack([testing.case_valid(c) for c in cases])
@@ -75,8 +76,8 @@ def check_block(ops: Ops, cases: Sequence[Case], w: dict, tile: int = SMALL) -> 
     fused, following_v = ops.taken(x_out), ops.taken(v_out)
     statistics = ops.statistics_of(partials)
     for i, case in enumerate(cases):
-        given, there = rounded(x[i], ops.bf16), valid[i]
-        mixed = masked(given + mix_ref(rounded(v[i], ops.bf16), matrix[i]), there)
+        given, there = ops.rounded(x[i]), valid[i]
+        mixed = masked(given + mix_ref(ops.rounded(v[i]), matrix[i]), there)
         expected = feed_forward_ref(mixed, there, w, block)
         check(fused[i], expected, tol, f"{case.name} x")
         check(following_v[i], value_ref(expected, there, w, following), tol, f"{case.name} v")
@@ -98,7 +99,7 @@ def _with_nan(image: np.ndarray, there: np.ndarray) -> np.ndarray:
     return np.where(there, image, np.nan).astype(np.float32)
 
 
-def check_head(ops: Ops, cases: Sequence[Case], w: dict, tile: int = SMALL) -> None:
+def check_head(ops: Ops, cases: Sequence[Case], w: dict, tile: int = BY_IMAGE) -> None:
     """head of a batch, MS on the PAN grid; what is masked is NaN."""
     valid = np.stack([testing.case_valid(c) for c in cases])
     ms = np.stack([testing.case_image(c, 4, "ms_up") for c in cases])
@@ -118,21 +119,21 @@ def coarse(case: Case) -> tuple[np.ndarray, np.ndarray]:
     return _with_nan(rng.random((4, h, w)), exists), exists
 
 
-def check_upsampled(ops: Ops, case: Case, w: dict, tile: int = SMALL) -> None:
+def check_upsampled(ops: Ops, case: Case, w: dict, tile: int = BY_IMAGE) -> None:
     """head and tail with MS four times coarser."""
-    tol, there = TOLERANCE[ops.bf16], testing.case_valid(case)
+    tol, there = ops.tolerance, testing.case_valid(case)
     ms, ms_valid = coarse(case)
     call = Call(
         there[None],
         ms=ms[None],
         ms_valid=None if ms_valid.all() else ms_valid[None],
-        scale=1 / RATIO,
+        scale=(1 / RATIO, 1 / RATIO),
         tile=tile,
     )
     ms_up = upsample_masked_ref(ms, ms_valid, there.shape, (1 / RATIO, 1 / RATIO))
     check(ops.taken(ops.head(call))[0], head_ref(ms_up, there, w), tol, f"{case.name} head")
     x = testing.case_features(case)
-    expected = tail_of(rounded(x, ops.bf16), ms_up, there, w)
+    expected = tail_of(ops.rounded(x), ms_up, there, w)
     check(ops.tail(call, ops.given(x[None]))[0], expected, tol, f"{case.name} tail")
 
 
@@ -142,7 +143,7 @@ def tail_of(x: np.ndarray, ms_up: np.ndarray, valid: np.ndarray, w: dict) -> np.
     return masked(conv3x3(x, tensor(w, "output.weight")) + ms_up, valid)
 
 
-def check_convolutions(ops: Ops, cases: Sequence[Case], w: dict, tile: int = SMALL) -> None:
+def check_convolutions(ops: Ops, cases: Sequence[Case], w: dict, tile: int = BY_IMAGE) -> None:
     """fuse and tail of a batch."""
     tol = tolerance_of(ops, cases)
     valid = np.stack([testing.case_valid(c) for c in cases])
@@ -159,8 +160,57 @@ def check_convolutions(ops: Ops, cases: Sequence[Case], w: dict, tile: int = SMA
     bits = ops.given(x)
     fused, tail = ops.taken(ops.fuse(call, bits)), ops.tail(call, bits)
     for i, case in enumerate(cases):
-        given = rounded(x[i], ops.bf16)
+        given = ops.rounded(x[i])
         expected = fuse_pan_ref(given, pan[i], valid[i], w, "enhanced_conv")
         check(fused[i], expected, tol, f"{case.name} fuse")
         check(tail[i], tail_of(given, ms[i], valid[i], w), tol, f"{case.name} tail")
         assert not fused[i][:, ~valid[i]].any() and not tail[i][:, ~valid[i]].any()
+
+
+def outputs(ops: Ops, cases: Sequence[Case], tile: int = BY_IMAGE) -> list[np.ndarray]:
+    """Every op's bits of a batch."""
+    valid = np.stack([testing.case_valid(c) for c in cases])
+    x = ops.given(np.stack([testing.case_features(c) for c in cases]))
+    v = ops.given(np.stack([testing.case_features(c, "v") for c in cases]))
+    matrix = np.stack([testing.case_matrix(c) for c in cases])
+    call = Call(
+        valid,
+        ms=np.stack([testing.case_image(c, 4, "ms_up") for c in cases]),
+        pan=np.stack([testing.case_image(c, 1, "pan")[0] for c in cases]),
+        tile=tile,
+    )
+    x_out, v_out, partials = ops.block(call, "encoder.0", x, v, matrix)
+    return [
+        ops.head(call),
+        x_out,
+        v_out,
+        ops.fuse(call, x),
+        ops.tail(call, x),
+        partials,
+        *ops.statistics(call, "encoder.2", x)[::-1],
+    ]
+
+
+def check_network(ops: Ops, case: Case, w: dict) -> None:
+    """All segments in their order, folded by the truth."""
+    arch = get_variant(case.variant)
+    there, ms = testing.case_valid(case), testing.case_image(case, 4, "ms_up")
+    pan = testing.case_image(case, 1, "pan")[0]
+    call = Call(there[None], ms=ms[None], pan=pan[None])
+
+    def folded(block: str, partials: np.ndarray) -> np.ndarray:
+        attention = (w[f"{block}.attention.{n}"] for n in ("temperature", "project.weight"))
+        return fold_ref(ops.statistics_of(partials)[0], *attention)[None]
+
+    x = ops.head(call)
+    for part, blocks in (("encoder", arch.encoder_blocks), ("body", arch.body_blocks)):
+        v, partials = ops.statistics(call, f"{part}.0", x)
+        for i in range(blocks - 1):
+            x, v, partials = ops.block(call, f"{part}.{i}", x, v, folded(f"{part}.{i}", partials))
+        last = f"{part}.{blocks - 1}"
+        x, _, _ = ops.block(call, last, x, v, folded(last, partials), sums=False)
+        if part == "encoder":
+            x = ops.fuse(call, x)
+    fused = ops.tail(call, x)[0]
+    expected = network_ref(w, case.variant, ms, pan, there)
+    check(fused - ms * there, expected - ms * there, ops.tolerance_of_network, "residual")
