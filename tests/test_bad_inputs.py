@@ -355,10 +355,10 @@ ARRAYS: dict[str, tuple[Overrides, type[Exception], str]] = {
     "tile 0": (option(tile=0), e.OptionError, r"tile: got 0; need a whole number of pixels, 64 or"),
     "tile 64.5": (option(tile=64.5), e.OptionError, r"tile: got 64\.5; need a whole number of pix"),
     # backend and model
-    "backend cuda": (
-        option(backend="cuda"),
+    "backend triton": (
+        option(backend="triton"),
         e.BackendError,
-        r"backend: 'cuda' is not in this version; usable: cpu \(.*baseline.*\), reference; use",
+        r"backend: 'triton' is not in this version; usable: cpu \(.*baseline.*reference; use",
     ),
     "backend unknown": (option(backend="gpu"), e.BackendError, r"backend: 'gpu' is unknown; usabl"),
     "backend None": (option(backend=None), e.BackendError, r"backend: None is unknown; usable: cp"),

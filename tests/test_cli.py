@@ -160,7 +160,7 @@ def test_info() -> None:
     for need in (
         f"pantiny {pantiny.__version__}, Python ",
         "backend cpu: usable, instruction set ",
-        "backend cuda: not in this version",
+        "backend cuda: ",
         f"model tiny: {tiny.variant.parameter_count():,} parameters",
         f"sha256 {tiny.sha256[:12]}",
         "rasterio: ",

@@ -38,11 +38,21 @@ def explained(*groups: Group) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        for group in groups:
-            text = _fault(group)
-            if text is not None:
-                raise DataError(text) from error
+        refuse(*groups, cause=error)
         raise
+
+
+def refuse(*groups: Group, cause: Exception | None = None) -> None:
+    """Raise if what the files hold is the reason why an index is missing.
+
+    Raises
+    ------
+    DataError
+    """
+    for group in groups:
+        text = _fault(group)
+        if text is not None:
+            raise DataError(text) from cause
 
 
 def _fault(group: Group) -> str | None:

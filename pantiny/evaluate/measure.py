@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ShapeError
 from ..metrics.streaming import FullResolution, WithTruth
 from ..sensors import Sensor, get_sensor
-from .explain import Group, Part, explained
+from .explain import Group, Part, explained, refuse
 from .images import Area, Cut, Image, aligned, both_valid, opened, pieces_of, shared
 from .settings import find_peak, find_ratio
 from .variants import DEFAULT, replace_variant
@@ -84,14 +84,18 @@ def compare(
     size = (area.height, area.width)
     sums = WithTruth(size, fused.bands, ratio=ratio, peak=peak, block=block)
     masked = fused.masked or truth.masked
-    parts = [Part(fused, area.rows), Part(truth, area.rows_of_other)]
-    with explained(Group(*size, parts)):
+    group = Group(*size, [Part(fused, area.rows), Part(truth, area.rows_of_other)])
+    with explained(group):
         for row, count in pieces_of(area.height, fused.bands * area.width * 8):
             fused_rows, fused_valid = fused.read(area.rows(row, count))
             truth_rows, truth_valid = truth.read(area.rows_of_other(row, count))
             valid = both_valid(fused_valid, truth_valid, fused_rows.shape[1:]) if masked else None
             sums.update(fused_rows, truth_rows, valid)
-        return sums.compute(), sums.missing
+        values = sums.compute()
+    asked = {"ergas": ratio, "psnr": peak, "ssim": peak}
+    if any(asked.get(key, 0) is not None for key in sums.missing):
+        refuse(group)
+    return values, sums.missing
 
 
 def assess_files(
@@ -168,10 +172,12 @@ def assess(
     variant: str,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """The indices of open images, and why others are missing; see ``assess_files``."""
-    with explained(
-        Group(cut.height, cut.width, [Part(fused, cut.rows_of_fused), Part(pan, cut.rows_of_pan)]),
+    fine = [Part(fused, cut.rows_of_fused), Part(pan, cut.rows_of_pan)]
+    groups = (
+        Group(cut.height, cut.width, fine),
         Group(cut.ms_height, cut.ms_width, [Part(ms, cut.rows_of_ms)]),
-    ):
+    )
+    with explained(*groups):
         replaced = replace_variant(ms, pan, fused, cut, variant, window, sensor)
         sums = FullResolution(
             fused.bands,
@@ -184,7 +190,10 @@ def assess(
             block=block,
         )
         _feed(sums, ms, pan, fused, cut)
-        return replaced(sums.compute()), sums.missing
+        values = replaced(sums.compute())
+    if sums.missing:
+        refuse(*groups)
+    return values, sums.missing
 
 
 def _feed(sums: FullResolution, ms: Image, pan: Image, fused: Image, cut: Cut) -> None:
