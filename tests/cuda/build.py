@@ -6,7 +6,6 @@ import ctypes
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -15,11 +14,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMON = ("csrc/cuda/emulator.cc", "csrc/cuda/memory.cc")
-_FOLDERS = ("csrc", "kernels", "tests/cuda")
-_IGNORED = shutil.ignore_patterns("__pycache__")
 _INCLUDE = re.compile(r'^\s*#\s*include "([^"]+)"', re.MULTILINE)
 WITH_GPU = os.environ.get("PANTINY_TEST_GPU") == "1"
 Fault = tuple[str, str, str]  # file, text, what replaces its first occurrence
+_LOADED: dict[tuple[tuple[str, ...], tuple[Fault, ...]], ctypes.CDLL] = {}
 
 
 def cache() -> Path:
@@ -79,19 +77,33 @@ def library(sources: Sequence[str], faults: Sequence[Fault] = ()) -> ctypes.CDLL
     faults : sequence of (file, text, replacement)
         Seeded into a copy of the tree before it is built; the text must occur.
     """
-    if not faults:
-        return ctypes.CDLL(str(_build(ROOT, sources)))
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
-        for folder in _FOLDERS:
-            shutil.copytree(ROOT / folder, root / folder, ignore=_IGNORED, copy_function=os.symlink)
-        for file, text, replacement in faults:
-            content = (root / file).read_text()
-            if text not in content:
-                raise ValueError(f"{file}: {text!r} does not occur: the fault cannot be seeded")
-            (root / file).unlink()  # a link
-            (root / file).write_text(content.replace(text, replacement, 1))
-        return ctypes.CDLL(str(_build(root, sources)))
+    key = tuple(sources), tuple(faults)
+    if key not in _LOADED:
+        with tempfile.TemporaryDirectory() as scratch:
+            root = _seeded(Path(scratch), faults) if faults else ROOT
+            _LOADED[key] = ctypes.CDLL(str(_build(root, sources)))
+    return _LOADED[key]
+
+
+def _seeded(root: Path, faults: Sequence[Fault]) -> Path:
+    """The checkout with the faults: what they leave alone are links."""
+    changed: dict[Path, str] = {}
+    for file, text, replacement in faults:
+        content = changed.get(Path(file)) or (ROOT / file).read_text()
+        if text not in content:
+            raise ValueError(f"{file}: {text!r} does not occur: the fault cannot be seeded")
+        changed[Path(file)] = content.replace(text, replacement, 1)
+    folders = {folder for file in changed for folder in file.parents}
+    for folder in folders:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for folder in folders:
+        for entry in (ROOT / folder).iterdir():
+            name = folder / entry.name
+            if name not in folders and name not in changed:
+                (root / name).symlink_to(entry)
+    for file, content in changed.items():
+        (root / file).write_text(content)
+    return root
 
 
 def _build(root: Path, sources: Sequence[str]) -> Path:

@@ -27,9 +27,9 @@ from .segment_ops import Call
 
 VARIANTS = ("tiny", "huge")
 _NAMES = {
-    "1x1", "1x64", "64x1", "5x7", "17x17", "3x65", "2x129",
-    "constant", "flat", "huge", "zero", "all_masked", "half_masked", "speckle_masked",
-    "rim_masked", "one_valid", "strided",
+    "1x1", "1x64", "64x1", "5x7", "17x17", "3x65",
+    "flat", "huge", "zero", "all_masked", "half_masked", "speckle_masked",
+    "rim_masked", "one_valid",
 }  # fmt: skip
 # around the edges of the tiles: 28 x 12 of the boundary, 30 x 14 of apply, 32 x 8 of a 3x3
 EDGES = (
