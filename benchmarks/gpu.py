@@ -31,7 +31,7 @@ ROUNDS = 7
 ENOUGH_MS = 30.0  # of calls in one measurement
 EAGER_LIMIT = 2048 * 2048 * 2  # pixels: eager needs some 30 kB for each
 COMPILED_SIZES = ((128, 1), (1024, 1), (128, 16))  # each compiles for half a minute
-LIMIT_S = 300.0
+LIMIT_S = 200.0
 Call = Callable[[], object]
 
 

@@ -21,23 +21,22 @@ run 20 $python -m pantiny.cli info || exit 1
 failed=0
 step "fuse() on this GPU"
 run 90 $python -m pytest -q -x tests/cuda/test_fuse_on_gpu.py || failed=1
+step "times"
+run 240 $python -m pantiny.benchmarks.gpu "$out/gpu.json" || failed=1
+
 step "every kernel on the shared cases"
-run 150 $python -m pytest -q -x tests/cuda/test_half_segments.py tests/cuda/test_quality_kernels.py \
-  || failed=1
+run $((420 - SECONDS > 60 ? 420 - SECONDS : 60)) $python -m pytest -q -x tests/cuda/test_half_segments.py \
+  tests/cuda/test_float_segments.py tests/cuda/test_steps.py tests/cuda/test_quality_kernels.py || failed=1
 
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck; do
     step "compute-sanitizer $tool"
-    run 60 compute-sanitizer --tool $tool --error-exitcode 9 $python tests/cuda/small_on_gpu.py \
+    run 45 compute-sanitizer --tool $tool --error-exitcode 9 $python tests/cuda/small_on_gpu.py \
       || failed=1
   done
 else
   echo "compute-sanitizer: not found" | tee -a "$out/log.txt"
 fi
-
-step "times"
-remaining=$((530 - SECONDS))
-run "$remaining" $python -m pantiny.benchmarks.gpu "$out/gpu.json" || failed=1
 
 if command -v ncu >/dev/null && [ $((535 - SECONDS)) -gt 30 ]; then
   step "ncu on the boundary kernel"
