@@ -10,7 +10,8 @@ import numpy as np
 
 from .arrays import as_array, check_pair, returner
 from .bands import parse_bands
-from .cuda_arrays import device_pair, is_device_array
+from .cuda_arrays import device_pair
+from .cuda_views import is_device_array
 from .engine import Settings
 from .errors import BackendError, DtypeError, OptionError, RatioError, ShapeError
 from .fusers import CudaFuser, choose_fuser
@@ -109,7 +110,7 @@ def fuse(
     -------
     array [K, H, W] or [N, K, H, W]
         MS's dtype, rounded half to even and saturated; torch in, torch out, else numpy; from
-        a GPU in the same place (see ``pantiny.cuda_arrays.DeviceArray``), work that the
+        a GPU in the same place (see ``pantiny.cuda_views.DeviceArray``), work that the
         caller's stream may not have finished. The same bits for any ``threads``, ``tile`` and
         ``memory``.
 

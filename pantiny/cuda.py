@@ -252,7 +252,7 @@ def run_source(
     precision: str,
     progress: Progress | None = None,
 ) -> None:
-    """Fuse a pair in host memory on the current device, whole.
+    """Fuse a pair in host memory on device 0, whole.
 
     Parameters
     ----------
@@ -260,6 +260,24 @@ def run_source(
     scales : list of float
         DN per network value of each group.
     """
+    core = module()
+    before = core.use(0)
+    try:
+        _run_source(source, sink, model, groups, scales, settings, precision, progress)
+    finally:
+        core.use(before)
+
+
+def _run_source(
+    source: Source,
+    sink: Sink,
+    model: Model,
+    groups: list[Any],
+    scales: list[float],
+    settings: Settings,
+    precision: str,
+    progress: Progress | None,
+) -> None:
     core = module()
     height, width = source.shape
     ms_height = source.ms_shape[1]

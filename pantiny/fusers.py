@@ -108,12 +108,16 @@ class NetworkFuser:
         }
 
 
-class CudaFuser(NetworkFuser):
-    """The network on a GPU, the scene whole."""
+class WholeFuser(NetworkFuser):
+    """The network, all rows at once."""
 
     def layout(self, source: Source, dtype: np.dtype, settings: Settings) -> AnyLayout:
         height = source.shape[0]
         return BandLayout(height, height, height, 1, 0)
+
+
+class CudaFuser(WholeFuser):
+    """The network on a GPU."""
 
     def run(
         self,
@@ -150,12 +154,8 @@ class CudaFuser(NetworkFuser):
         )
 
 
-class ReferenceFuser(NetworkFuser):
-    """The network in float64, whole; for checks."""
-
-    def layout(self, source: Source, dtype: np.dtype, settings: Settings) -> AnyLayout:
-        height = source.shape[0]
-        return BandLayout(height, height, height, 1, 0)
+class ReferenceFuser(WholeFuser):
+    """The network in float64; for checks."""
 
     def run(
         self,

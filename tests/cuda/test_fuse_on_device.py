@@ -10,7 +10,8 @@ import pytest
 
 import pantiny
 from pantiny import cuda
-from pantiny.cuda_arrays import DeviceArray
+from pantiny.benchmarks.inputs import make_tile
+from pantiny.cuda_views import DeviceArray
 from pantiny.errors import (
     BackendError,
     DataError,
@@ -71,12 +72,32 @@ def test_groups_of_bands(bands: int) -> None:
     assert_same(fused, pantiny.fuse(ms, pan, **options))
 
 
-def test_images_of_a_batch_are_fused_as_alone() -> None:
+@pytest.mark.parametrize("precision", cuda.PRECISIONS)
+def test_images_of_a_batch_are_fused_as_alone(precision: str) -> None:
     ms, pan = pair((3, 4, 5, 6))
-    together = pantiny.fuse(OnDevice(ms), OnDevice(pan)).to_host()
+    ms[1], pan[1] = ms[1] // 7, pan[1] // 7  # every image has its own scale
+    together = pantiny.fuse(OnDevice(ms), OnDevice(pan), precision=precision).to_host()
     for i in range(3):
-        alone = pantiny.fuse(OnDevice(ms[i]), OnDevice(pan[i])).to_host()
+        alone = pantiny.fuse(OnDevice(ms[i]), OnDevice(pan[i]), precision=precision).to_host()
         assert np.array_equal(together[i], alone)
+    assert_same(pantiny.fuse(OnDevice(ms), OnDevice(pan)), pantiny.fuse(ms, pan))
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("fp16", 1e-2), ("bf16", 6e-2)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_16_bits_stay_close(precision: str, limit: float, masked: bool) -> None:
+    """Of the residual, what the network adds to the upsampled bands."""
+    tile = make_tile(36, 68, 5)
+    ms, pan = tile.ms.astype(np.float32), tile.pan.astype(np.float32)
+    options: dict[str, Any] = {"consistency": 0}
+    if masked:
+        pan[5:20, 30:], options["nodata"] = 0, 0
+    exact = pantiny.fuse(ms, pan, **options)
+    fused = pantiny.fuse(OnDevice(ms), OnDevice(pan), precision=precision, **options).to_host()
+    kept = np.broadcast_to(pan != 0, exact.shape)
+    off = np.linalg.norm((fused - exact)[kept]) / np.linalg.norm((exact - tile.ms_up)[kept])
+    assert 0 < off < limit
+    assert (fused[~kept] == 0).all()
 
 
 def test_host_images_with_backend_cuda() -> None:
