@@ -68,6 +68,13 @@ ptn_status tile_grid(const Scene& s, int halo, Dim3* grid) {
   return grid->y > kMost || grid->z > kMost ? PTN_ERR_ARGUMENT : PTN_OK;
 }
 
+// Tiles that partial sums are of.
+template <class T>
+TileGrid sum_tiles(const Scene& s) {
+  constexpr int kHalo = 2, kHeight = T::kHeight - 2 * kHalo;
+  return {kHeight, ceil_div(s.height, kHeight), ceil_div(s.width, T::kWidth - 2 * kHalo)};
+}
+
 template <class W>
 const uint32_t* packed_block(const Network& n, int block) {
   return static_cast<const uint32_t*>(n.weights) + PackedModel<W>::kBlocks +

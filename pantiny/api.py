@@ -43,6 +43,7 @@ def fuse(
     consistency: int | None = None,
     backend: str = "auto",
     precision: str = "auto",
+    device: Any = None,
     threads: int | None = None,
     memory: int | str | None = None,
     tile: int | None = None,
@@ -88,11 +89,14 @@ def fuse(
         Back-projection steps 0 to 8 that make the degraded result agree with MS; 0 is the
         network as published; default: what the model's file says.
     backend : {"auto", "cpu", "cuda", "reference"}
-        The compiled core; its kernels on a GPU, the image whole; or numpy in float64 (slow; for
-        checks). ``auto``: where the images are.
+        The compiled core; its kernels on a GPU; or numpy in float64 (slow; for checks).
+        ``auto``: where the images are.
     precision : {"auto", "fp32", "bf16", "fp16"}
         ``auto`` is fp32. The 16-bit ones round the operands of the network's products, sums
         stay float32: less exact. On the CPU bf16 needs a processor with AVX512-BF16.
+    device : int, str, torch.device or list of these, optional
+        GPUs for images in host memory, such as 1, ``"cuda:1"`` or ``[0, 1]``, which share an
+        image; default: the first. Images that do not fit are fused in bands of rows.
     threads : int, optional
         Default: every core this process may use.
     memory : int or str, optional
@@ -136,7 +140,12 @@ def fuse(
     if on_device and backend == "auto":
         backend = "cuda"
     fuser = choose_fuser(
-        method, model=model, backend=backend, precision=precision, consistency=consistency
+        method,
+        model=model,
+        backend=backend,
+        precision=precision,
+        consistency=consistency,
+        device=device,
     )
     n_threads, budget, side = resolve_threads(threads), parse_bytes(memory), check_tile(tile)
 
@@ -171,6 +180,11 @@ def fuse(
                 "or leave method and backend out"
             )
         pair = device_pair(ms, pan)
+        if device is not None and fuser.devices != (pair.device,):
+            raise BackendError(
+                f"device: got {device!r} for images on cuda:{pair.device}; need that one; leave "
+                "device out, images are fused where they are"
+            )
         found = _ratio(pair.ms_shape[2:], pair.pan_shape[1:], ratio)
         rad, settings = settings_for(np.dtype(pair.dtype), pair.ms_shape[1], found)
         with progress_to(progress, "fuse") as tell:

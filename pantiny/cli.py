@@ -59,11 +59,19 @@ def _creation(_: Any, __: Any, values: tuple[str, ...]) -> dict[str, str]:
 @click.option("--consistency", type=int, help="Back-projection steps, 0 to 8.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "bf16"]),
-    default="fp32",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
     show_default=True,
-    help="bf16: products in bfloat16, on processors that have them.",
+    help="16 bits: operands of products. On the CPU bf16 where it has them; fp16 on a GPU.",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="auto: the CPU, or the GPUs of --device.",
+)
+@click.option("--device", help="GPUs that share the scene, e.g. 0 or 0,1.")
 @click.option("-j", "--threads", type=int, help="Default: every usable core.")
 @click.option(
     "--memory", default="1GiB", show_default=True, help="Bound on the whole process, e.g. 96MiB."

@@ -1,5 +1,5 @@
-"""The CUDA backend: what of it is usable here; models, plans and their memory on devices; pairs
-in host memory fused on a device. Arrays that live on a device: ``cuda_arrays``."""
+"""The CUDA backend: what of it is usable here; models, plans and their memory on devices. Arrays
+that live on a device: ``cuda_arrays``; pairs in host memory: ``cuda_scene``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
-from .engine import CORE_FUSIONS, Progress, Settings, Sink, Source
-from .errors import BackendError, CoreError, MemoryBudgetError
+from .engine import CORE_FUSIONS, Settings
+from .errors import BackendError, CoreError, MemoryBudgetError, OptionError
 from .system import format_bytes
 from .weights import Model
 
@@ -93,6 +91,48 @@ def check_model(model: Model, precision: str) -> None:
         )
 
 
+def parse_devices(device: Any) -> tuple[int, ...]:
+    """Numbers of the devices that an option names, ascending; None: the first.
+
+    Parameters
+    ----------
+    device : None, int, str, torch.device or sequence of these
+        ``"cuda"``, ``"cuda:1"``, ``"0,1"``.
+
+    Raises
+    ------
+    OptionError
+    """
+    count = len(module().devices())
+
+    def refuse(what: str) -> OptionError:
+        return OptionError(
+            f"device: got {device!r}, {what}; need numbers from 0 to {count - 1}, each once, such "
+            "as 0, 'cuda:0' or [0, 1]; leave it out for the first device"
+        )
+
+    several = device.split(",") if isinstance(device, str) else device
+    if not isinstance(several, (list, tuple)):
+        several = [several]
+    found = []
+    for one in several:
+        if one is None or str(one) == "cuda":
+            number: int | None = 0
+        elif isinstance(one, bool):
+            number = None
+        else:
+            text = str(one).strip().removeprefix("cuda:")
+            number = int(text) if text.isdecimal() else None
+        if number is None:
+            raise refuse("which names no device")
+        if number >= count:
+            raise refuse("which is not there")
+        found.append(number)
+    if not found or len(set(found)) < len(found):
+        raise refuse("none" if not found else "one of them twice")
+    return tuple(sorted(found))
+
+
 def _precision(name: str) -> int:
     found = module()
     return int({"fp32": found.FP32, "fp16": found.FP16, "bf16": found.BF16}[name])
@@ -127,6 +167,19 @@ class Geometry:
     offset: tuple[float, float]
     consistency: int
     gains: tuple[float, ...]
+
+
+def scene_of(g: Geometry) -> Any:
+    """The same as the core takes it."""
+    return module().Scene(
+        images=g.images,
+        shape=g.shape,
+        ms_shape=g.ms_shape,
+        scale=g.scale,
+        offset=g.offset,
+        consistency=g.consistency,
+        gains=list(g.gains),
+    )
 
 
 @dataclass
@@ -168,21 +221,19 @@ class _Store:
                 return self._plans[key]
             while len(self._plans) >= KEPT_PLANS:
                 self._plans.popitem(last=False)
-            kept = self._made(handle, geometry)
+            try:
+                kept = self._made(handle, geometry)
+            except MemoryBudgetError:
+                if not self._plans:
+                    raise
+                self._plans.clear()
+                kept = self._made(handle, geometry)
             self._plans[key] = kept
             return kept
 
-    def _made(self, handle: Any, g: Geometry) -> Kept:
-        core = module()
-        scene = core.Scene(
-            images=g.images,
-            shape=g.shape,
-            ms_shape=g.ms_shape,
-            scale=g.scale,
-            offset=g.offset,
-            consistency=g.consistency,
-            gains=list(g.gains),
-        )
+    @staticmethod
+    def _made(handle: Any, g: Geometry) -> Kept:
+        core, scene = module(), scene_of(g)
         try:
             need = core.plan_bytes(handle, scene)
         except RuntimeError as error:
@@ -195,13 +246,23 @@ class _Store:
             scratch = core.Memory(core.scale_bytes(g.images))
             dn_per_unit = core.Memory(8 * g.images)
         except RuntimeError as error:
-            self._plans.clear()
             raise MemoryBudgetError(
                 f"memory: the device refuses {format_bytes(need)} for {g.images} image(s) of "
                 f"{g.shape[0]}x{g.shape[1]} pixels ({error}); need smaller images or batches, or "
-                "backend='cpu', which streams"
+                "images in host memory, which are fused in bands"
             ) from error
         return Kept(plan, scratch, dn_per_unit, threading.Lock())
+
+    def bytes(self, device: int) -> int:
+        """Device memory of the plans, which goes when another needs it."""
+        with self._lock:
+            return sum(k.plan.bytes for key, k in self._plans.items() if key[2] == device)
+
+    def drop_plans(self, device: int) -> None:
+        """Give the memory of a device's plans back."""
+        with self._lock:
+            for key in [k for k in self._plans if k[2] == device]:
+                del self._plans[key]
 
     def kept(self) -> list[Kept]:
         """The plans kept, that used last at the end."""
@@ -218,8 +279,11 @@ store = _Store()
 
 
 def clear() -> None:
-    """Give back the device memory kept for the next pair of the same size."""
+    """Give back the memory kept for the next pair of the same size."""
+    from .cuda_lanes import lanes
+
     store.clear()
+    lanes.clear()
 
 
 # One device array as the core takes it: (address, dtype, strides of image, band, row and column in
@@ -229,118 +293,29 @@ Mask = tuple[int, list[int]]
 NO_MASK: Mask = (0, [0, 0])
 
 
-def _on_device(array: np.ndarray, stream: int) -> tuple[Any, np.ndarray]:
-    whole = np.ascontiguousarray(array)
-    memory = module().Memory(max(1, whole.nbytes))
-    memory.copy_in(whole, stream)
-    return memory, whole
-
-
-def _plane_strides(shape: tuple[int, ...]) -> list[int]:
-    """Strides [image, band, row, column] of a contiguous [K, H, W] or [H, W]."""
-    rows, cols = shape[-2:]
-    return [0, rows * cols, cols, 1]
-
-
-def run_source(
-    source: Source,
-    sink: Sink,
-    model: Model,
-    groups: list[Any],
-    scales: list[float],
+def run_plan(
+    kept: Kept,
+    *,
+    out: Samples,
+    out_bands: list[int],
     settings: Settings,
-    precision: str,
-    progress: Progress | None = None,
+    stream: int,
+    **images: Any,
 ) -> None:
-    """Fuse a pair in host memory on device 0, whole.
-
-    Parameters
-    ----------
-    groups : list of Group
-    scales : list of float
-        DN per network value of each group.
-    """
+    """Queue a plan; see ``core.Input`` and ``core.Output`` for the images."""
     core = module()
-    before = core.use(0)
-    try:
-        _run_source(source, sink, model, groups, scales, settings, precision, progress)
-    finally:
-        core.use(before)
-
-
-def _run_source(
-    source: Source,
-    sink: Sink,
-    model: Model,
-    groups: list[Any],
-    scales: list[float],
-    settings: Settings,
-    precision: str,
-    progress: Progress | None,
-) -> None:
-    core = module()
-    height, width = source.shape
-    ms_height = source.ms_shape[1]
-    keep = []  # device memory must outlive the copies
-
-    def put(array: np.ndarray) -> tuple[int, np.ndarray]:
-        memory, whole = _on_device(array, 0)
-        keep.append(memory)
-        return memory.address, whole
-
-    ms_at, ms = put(source.ms(0, ms_height))
-    pan_at, pan = put(source.pan(0, height))
-    valid, ms_valid = source.valid(0, height), source.ms_valid(0, ms_height)
-    mask = NO_MASK if valid is None else (put(valid.astype(np.uint8))[0], [0, width])
-    ms_width = source.ms_shape[2]
-    ms_mask = NO_MASK if ms_valid is None else (put(ms_valid.astype(np.uint8))[0], [0, ms_width])
-    dtype = DTYPES[str(sink.dtype)]
-    for done, (group, scale) in enumerate(zip(groups, scales)):
-        geometry = Geometry(
-            1,
-            source.shape,
-            source.ms_shape[1:],
-            settings.scale,
-            settings.offset,
-            settings.consistency,
-            tuple(settings.gains[b] for b in group.read),
-        )
-        written = [b for b in group.write if b >= 0]
-        slots = iter(range(len(written)))
-        targets = [next(slots) if b >= 0 else -1 for b in group.write]
-        out = np.empty((len(written), height, width), sink.dtype)
-        result = core.Memory(out.nbytes)
-        kept = store.plan(model, precision, 0, 0, geometry)
-        with kept.lock:
-            kept.dn_per_unit.copy_in(np.array([scale], np.float64))
-            run_plan(
-                kept,
-                ms=(ms_at, DTYPES[str(ms.dtype)], _plane_strides(ms.shape)),
-                pan=(pan_at, DTYPES[str(pan.dtype)], _plane_strides(pan.shape)),
-                ms_bands=list(group.read),
-                valid=mask,
-                ms_valid=ms_mask,
-                out=(result.address, dtype, _plane_strides(out.shape)),
-                out_bands=targets,
-                settings=settings,
-                stream=0,
-            )
-            result.copy_out(out)
-        sink.write(0, written, out)
-        if progress:
-            progress((done + 1) / len(groups))
-
-
-def run_plan(kept: Kept, *, settings: Settings, stream: int, **images: Any) -> None:
     try:
         kept.plan.run(
-            **images,
-            dn_per_unit=kept.dn_per_unit.address,
-            low=settings.low,
-            high=settings.high,
-            fill=settings.fill,
-            reserve=settings.reserve,
-            stream=stream,
+            core.Input(**images, dn_per_unit=kept.dn_per_unit.address),
+            core.Output(
+                out=out,
+                bands=out_bands,
+                low=settings.low,
+                high=settings.high,
+                fill=settings.fill,
+                reserve=settings.reserve,
+            ),
+            stream,
         )
     except RuntimeError as error:
         raise CoreError(f"the CUDA core refuses the pair: {error}") from error

@@ -49,9 +49,17 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """Takes finished rows."""
+    """Takes finished rows.
+
+    Attributes
+    ----------
+    dtype : numpy dtype
+    ordered : bool
+        Whether rows must come from the top.
+    """
 
     dtype: np.dtype
+    ordered: bool
 
     def write(self, row: int, bands: list[int], fused: np.ndarray) -> None:
         """``fused`` [len(bands), rows, W] from ``row`` on."""

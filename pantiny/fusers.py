@@ -14,6 +14,7 @@ from .classical import METHODS
 from .classical_fit import Cubic, classical_method
 from .classical_stream import BandLayout, ClassicalRun, choose_bands
 from .cuda_arrays import Pair, fuse_on_device
+from .cuda_scene import choose_device_layout, run_source
 from .engine import Progress, Settings, Sink, Source, choose_layout, run
 from .errors import BackendError, OptionError
 from .options import Radiometry, check_backend, check_consistency, check_precision
@@ -116,8 +117,19 @@ class WholeFuser(NetworkFuser):
         return BandLayout(height, height, height, 1, 0)
 
 
-class CudaFuser(WholeFuser):
-    """The network on a GPU."""
+class CudaFuser(NetworkFuser):
+    """The network on one or several GPUs."""
+
+    def __init__(
+        self, model: Model, precision: str, consistency: int, devices: tuple[int, ...]
+    ) -> None:
+        super().__init__(model, precision, consistency)
+        self.devices = devices
+
+    def layout(self, source: Source, dtype: np.dtype, settings: Settings) -> AnyLayout:
+        return choose_device_layout(
+            source, dtype, self.model, self.precision, self._groups, self.devices, settings
+        )
 
     def run(
         self,
@@ -127,13 +139,14 @@ class CudaFuser(WholeFuser):
         layout: Any,
         progress: Progress | None = None,
     ) -> None:
-        cuda.run_source(
+        run_source(
             source,
             sink,
             self.model,
             self._groups,
             self._scales,
             settings,
+            layout,
             self.precision,
             progress,
         )
@@ -226,7 +239,13 @@ class ClassicalFuser:
 
 
 def choose_fuser(
-    method: Any, *, model: Any, backend: Any, precision: Any, consistency: Any
+    method: Any,
+    *,
+    model: Any,
+    backend: Any,
+    precision: Any,
+    consistency: Any,
+    device: Any = None,
 ) -> Fuser:
     """The method of that name with its options.
 
@@ -240,6 +259,8 @@ def choose_fuser(
             f"method: got {method!r}; need one of {NETWORK}, {', '.join(METHODS)}; leave it out "
             f"for {NETWORK}, the network"
         )
+    if device is not None and backend == "auto":
+        backend = "cuda"
     if method != NETWORK:
         _refuse(method, model, backend, precision, consistency)
         return ClassicalFuser(method)
@@ -248,8 +269,15 @@ def choose_fuser(
     exactness = check_precision(precision, kind)
     steps = check_consistency(consistency, network)
     if kind == "cuda":
+        devices = cuda.parse_devices(device)
         cuda.check_model(network, exactness)
-    kinds = {"reference": ReferenceFuser, "cuda": CudaFuser}
+        return CudaFuser(network, exactness, steps, devices)
+    if device is not None:
+        raise OptionError(
+            f"device: got {device!r} with backend {backend!r}, which runs on the CPU; need "
+            "backend='cuda' for it; leave device out, or use backend='cuda'"
+        )
+    kinds = {"reference": ReferenceFuser}
     return kinds.get(kind, NetworkFuser)(network, exactness, steps)
 
 

@@ -64,6 +64,8 @@ class ArraySource:
 class ArraySink:
     """The result in memory."""
 
+    ordered = False
+
     def __init__(self, fused: np.ndarray) -> None:
         self.fused, self.dtype = fused, fused.dtype
 

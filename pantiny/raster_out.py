@@ -57,6 +57,8 @@ class RasterSink:
     overwrite : bool
     """
 
+    ordered = True
+
     def __init__(self, path: Path, profile: dict[str, Any], overwrite: bool) -> None:
         self.path, self._overwrite = path, overwrite
         self.dtype = np.dtype(profile["dtype"])

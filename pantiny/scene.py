@@ -48,6 +48,7 @@ def fuse_files(
     consistency: int | None = None,
     backend: str = "auto",
     precision: str = "auto",
+    device: Any = None,
     threads: int | None = None,
     memory: int | str | None = None,
     tile: int | None = None,
@@ -79,10 +80,14 @@ def fuse_files(
     extent : {"intersection", "union", "error"}
         Output covers the PAN pixels whose centres lie within MS; everything that either
         covers; or refuse extents that differ by more than half an MS pixel.
-    backend : {"auto", "cpu"}
+    backend : {"auto", "cpu", "cuda"}
+        ``auto``: the CPU, or the GPUs that ``device`` names.
+    device : int, str or list of these, optional
+        As in ``pantiny.fuse``; several share the scene.
     memory : int or str, optional
         Bytes, or a text such as ``"96MiB"``, that the call may add to the process; default
-        1 GiB.
+        1 GiB. Not what a GPU needs: its own memory, up to nine tenths of what is free there, and
+        about 200 MiB for copies.
     overwrite : bool
         Replace an existing ``out``; even then it changes only when the new one is complete.
     creation : dict, optional
@@ -103,12 +108,18 @@ def fuse_files(
     CrsError, GeotransformError, RatioError, OverlapError, ExtentError
     ShapeError, DtypeError, DataError, OptionError, ModelFileError, MemoryBudgetError
     """
-    if check_backend(backend) != "cpu":
+    if check_backend(backend) == "reference":
         raise BackendError(
-            f"backend: {backend!r} does not stream; usable for files: cpu; use 'auto'"
+            f"backend: {backend!r} does not stream; need one that does for files: cpu, cuda; use "
+            "'auto'"
         )
     fuser = choose_fuser(
-        method, model=model, backend=backend, precision=precision, consistency=consistency
+        method,
+        model=model,
+        backend=backend,
+        precision=precision,
+        consistency=consistency,
+        device=device,
     )
     several: Any = ms if isinstance(ms, Iterable) and not isinstance(ms, (str, bytes)) else [ms]
     ms_paths = [check_path(p, "ms") for p in several]

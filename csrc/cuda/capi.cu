@@ -4,6 +4,7 @@
 
 #include "csrc/cuda/memory.h"
 #include "csrc/cuda/plan.h"
+#include "csrc/cuda/scan.h"
 #include "kernels/masks/masks_cuda.h"
 #include "kernels/scale/scale_cuda.h"
 
@@ -24,8 +25,28 @@ bool images_ok(int32_t images, int32_t bands, int64_t ms_height, int64_t ms_widt
          ms_height >= 1 && ms_height <= 65535 && ms_width >= 1 && ms_width <= (1 << 24);
 }
 
-Samples samples_of(const ptn_cuda_samples& s) {
-  return {s.device_data, s.dtype, s.image_stride, s.band_stride, s.row_stride, s.col_stride};
+bool input_ok(const ptn_cuda_input* in, int bands) {
+  return in && in->ms.device_data && in->pan.device_data && in->device_dn_per_unit &&
+         dtype_ok(in->ms.dtype) && dtype_ok(in->pan.dtype) && bands_ok(in->ms_bands, bands, 0);
+}
+
+bool output_ok(const ptn_cuda_output* out, int bands) {
+  return out && out->device_fused && dtype_ok(out->dtype) && bands_ok(out->bands, bands, -1);
+}
+
+// A host object for memory of so many bytes; `place` fills it.
+template <class T, class Place>
+ptn_status create(void* memory, size_t bytes, size_t need, T** out, Place&& place) {
+  if (bytes < need || reinterpret_cast<uintptr_t>(memory) % 64) return PTN_ERR_WORKSPACE;
+  auto* made = new (std::nothrow) T;
+  if (!made) return PTN_ERR_WORKSPACE;
+  const ptn_status status = place(made);
+  if (status != PTN_OK) {
+    delete made;
+    return status;
+  }
+  *out = made;
+  return PTN_OK;
 }
 
 Scene scene_of(int32_t images, int32_t bands, int64_t ms_height, int64_t ms_width,
@@ -36,78 +57,12 @@ Scene scene_of(int32_t images, int32_t bands, int64_t ms_height, int64_t ms_widt
   s.ms_height = static_cast<int>(ms_height);
   s.ms_width = static_cast<int>(ms_width);
   s.ms = samples_of(ms);
-  return s;
+  return whole(s);
 }
 
 }  // namespace
 
 extern "C" {
-
-const char* ptn_cuda_error(void) { return error_text(); }
-
-#ifdef __CUDACC__
-
-int32_t ptn_cuda_devices(void) {
-  int count = 0;
-  if (check(cudaGetDeviceCount(&count), "CUDA") != PTN_OK) return 0;
-  if (count == 0) fail("CUDA", "no device");
-  return count;
-}
-
-ptn_status ptn_cuda_device(int32_t device, char name[256], int32_t* capability,
-                           int32_t* multiprocessors, int64_t* memory) {
-  cudaDeviceProp p;
-  PTN_TRY(check(cudaGetDeviceProperties(&p, device), "device"));
-  std::strncpy(name, p.name, 255);
-  name[255] = 0;
-  *capability = p.major * 10 + p.minor;
-  *multiprocessors = p.multiProcessorCount;
-  *memory = static_cast<int64_t>(p.totalGlobalMem);
-  return PTN_OK;
-}
-
-ptn_status ptn_cuda_use(int32_t device, int32_t* before) {
-  if (before) PTN_TRY(check(cudaGetDevice(before), "device"));
-  return check(cudaSetDevice(device), "device");
-}
-
-#else
-
-int32_t ptn_cuda_devices(void) { return 1; }
-
-ptn_status ptn_cuda_device(int32_t, char name[256], int32_t* capability, int32_t* multiprocessors,
-                           int64_t* memory) {
-  std::strcpy(name, "emulator");
-  *capability = 0;
-  *multiprocessors = 1;
-  *memory = int64_t{1} << 32;
-  return PTN_OK;
-}
-
-ptn_status ptn_cuda_use(int32_t device, int32_t* before) {
-  if (before) *before = 0;
-  return device == 0 ? PTN_OK : fail("device", "only 0");
-}
-
-#endif
-
-ptn_status ptn_cuda_allocate(size_t bytes, void** memory) {
-  return memory ? allocate(bytes, memory) : PTN_ERR_ARGUMENT;
-}
-
-void ptn_cuda_release(void* memory) {
-  if (memory) release(memory);
-}
-
-ptn_status ptn_cuda_copy_in(void* to, const void* from, size_t bytes, void* stream) {
-  return to && from ? copy_in(to, from, bytes, stream) : PTN_ERR_ARGUMENT;
-}
-
-ptn_status ptn_cuda_copy_out(void* to, const void* from, size_t bytes, void* stream) {
-  return to && from ? copy_out(to, from, bytes, stream) : PTN_ERR_ARGUMENT;
-}
-
-ptn_status ptn_cuda_wait(void* stream) { return wait_for(stream); }
 
 ptn_status ptn_cuda_model_bytes(const ptn_arch* arch, int32_t precision, size_t* bytes) {
   if (!arch || !bytes) return PTN_ERR_ARGUMENT;
@@ -124,18 +79,11 @@ ptn_status ptn_cuda_model_create(const ptn_arch* arch, int32_t precision, const 
   *model = nullptr;
   size_t need = 0;
   PTN_TRY(ptn_cuda_model_bytes(arch, precision, &need));
-  if (bytes < need || reinterpret_cast<uintptr_t>(memory) % 64) return PTN_ERR_WORKSPACE;
   Tensors read;
   PTN_TRY(read_tensors(*arch, tensors, count, &read));
-  auto* made = new (std::nothrow) ptn_cuda_model;
-  if (!made) return PTN_ERR_WORKSPACE;
-  const ptn_status status = model_place(*arch, *segments_of(precision), read, memory, made);
-  if (status != PTN_OK) {
-    delete made;
-    return status;
-  }
-  *model = made;
-  return PTN_OK;
+  return create(memory, bytes, need, model, [&](ptn_cuda_model* made) {
+    return model_place(*arch, *segments_of(precision), read, memory, made);
+  });
 }
 
 void ptn_cuda_model_destroy(ptn_cuda_model* model) { delete model; }
@@ -153,30 +101,83 @@ ptn_status ptn_cuda_plan_create(const ptn_cuda_model* model, const ptn_cuda_scen
   *plan = nullptr;
   size_t need = 0;
   PTN_TRY(ptn_cuda_plan_bytes(model, scene, &need));
-  if (bytes < need || reinterpret_cast<uintptr_t>(memory) % 64) return PTN_ERR_WORKSPACE;
-  auto* made = new (std::nothrow) ptn_cuda_plan;
-  if (!made) return PTN_ERR_WORKSPACE;
-  const ptn_status status = plan_place(*model, *scene, memory, made);
-  if (status != PTN_OK) {
-    delete made;
-    return status;
-  }
-  *plan = made;
-  return PTN_OK;
+  return create(memory, bytes, need, plan,
+                [&](ptn_cuda_plan* made) { return plan_place(*model, *scene, memory, made); });
 }
 
 void ptn_cuda_plan_destroy(ptn_cuda_plan* plan) { delete plan; }
 
 ptn_status ptn_cuda_plan_run(ptn_cuda_plan* plan, const ptn_cuda_input* in,
                              const ptn_cuda_output* out, void* stream) {
-  if (!plan || !in || !out || !in->ms.device_data || !in->pan.device_data || !out->device_fused ||
-      !in->device_dn_per_unit)
-    return PTN_ERR_ARGUMENT;
+  if (!plan) return PTN_ERR_ARGUMENT;
   const int bands = plan->model->network.arch.bands;
-  if (!dtype_ok(in->ms.dtype) || !dtype_ok(in->pan.dtype) || !dtype_ok(out->dtype) ||
-      !bands_ok(in->ms_bands, bands, 0) || !bands_ok(out->bands, bands, -1))
-    return PTN_ERR_ARGUMENT;
+  if (!input_ok(in, bands) || !output_ok(out, bands)) return PTN_ERR_ARGUMENT;
   return plan_run(*plan, *in, *out, stream);
+}
+
+int32_t ptn_cuda_passes(const ptn_cuda_model* model) { return model ? blocks_of(*model) + 1 : 0; }
+
+int64_t ptn_cuda_scan_step(const ptn_cuda_model* model, const ptn_cuda_scene* scene) {
+  return model && scene && geometry_supported(*model, *scene) ? scan_step(*model, *scene) : 0;
+}
+
+int64_t ptn_cuda_scan_margin(const ptn_cuda_model* model, const ptn_cuda_scene* scene) {
+  return model && scene && geometry_supported(*model, *scene) ? scan_margin(*model, *scene) : 0;
+}
+
+ptn_status ptn_cuda_scan_bytes(const ptn_cuda_model* model, const ptn_cuda_scene* scene,
+                               const ptn_cuda_bands* bands, size_t* bytes) {
+  if (!model || !scene || !bands || !bytes || !scan_supported(*model, *scene, *bands))
+    return PTN_ERR_ARGUMENT;
+  *bytes = scan_bytes(*model, *scene, *bands);
+  return PTN_OK;
+}
+
+ptn_status ptn_cuda_scan_create(const ptn_cuda_model* model, const ptn_cuda_scene* scene,
+                                const ptn_cuda_bands* bands, void* memory, size_t bytes,
+                                ptn_cuda_scan** scan) {
+  if (!memory || !scan) return PTN_ERR_ARGUMENT;
+  *scan = nullptr;
+  size_t need = 0;
+  PTN_TRY(ptn_cuda_scan_bytes(model, scene, bands, &need));
+  return create(memory, bytes, need, scan, [&](ptn_cuda_scan* made) {
+    return scan_place(*model, *scene, *bands, memory, made);
+  });
+}
+
+void ptn_cuda_scan_destroy(ptn_cuda_scan* scan) { delete scan; }
+
+ptn_status ptn_cuda_scan_rows(const ptn_cuda_scan* scan, int32_t pass, int64_t y0, int64_t y1,
+                              ptn_rows* rows) {
+  if (!scan || !rows || !scan_band_ok(*scan, pass, y0, y1)) return PTN_ERR_ARGUMENT;
+  *rows = {0, 0, 0, scan->scene.ms_height};
+  scan_rows(*scan, pass, y0, y1, &rows->pan_first, &rows->pan_last);
+  return PTN_OK;
+}
+
+ptn_status ptn_cuda_scan_run(ptn_cuda_scan* scan, int32_t pass, int64_t y0, int64_t y1,
+                             const ptn_cuda_input* in, int64_t pan_first,
+                             const ptn_cuda_output* out, void* stream) {
+  if (!scan || !scan_band_ok(*scan, pass, y0, y1)) return PTN_ERR_ARGUMENT;
+  const int bands = scan->model->network.arch.bands;
+  const bool last = pass == blocks_of(*scan->model);
+  if (!input_ok(in, bands) || (last && !output_ok(out, bands))) return PTN_ERR_ARGUMENT;
+  return scan_run(*scan, pass, y0, y1, *in, pan_first, out, stream);
+}
+
+ptn_status ptn_cuda_scan_sums(const ptn_cuda_scan* scan, int32_t pass, int64_t y0, int64_t y1,
+                              double** sums, int64_t* count) {
+  if (!scan || !sums || !count || pass >= blocks_of(*scan->model) ||
+      y0 % scan_step(*scan->model, scan->scene) || y0 < 0 || y0 >= y1 || y1 > scan->scene.height ||
+      pass < 0)
+    return PTN_ERR_ARGUMENT;
+  scan_sums(*scan, pass, y0, y1, sums, count);
+  return PTN_OK;
+}
+
+ptn_status ptn_cuda_scan_fold(ptn_cuda_scan* scan, int32_t pass, void* stream) {
+  if (!scan || pass < 0 || pass >= blocks_of(*scan->model)) return PTN_ERR_ARGUMENT;
+  return scan_fold(*scan, pass, stream);
 }
 
 ptn_status ptn_cuda_masks_run(const ptn_cuda_masks* m, void* stream) {

@@ -1,6 +1,7 @@
 // Starting kernels and moving memory; errors become a status, their text is kept per thread.
 #pragma once
 
+#include <functional>
 #include <utility>
 
 #include "csrc/cuda/device.h"
@@ -54,12 +55,17 @@ ptn_status launch(const typename Kernel::Args& args, Dim3 grid, Stream stream) {
 
 #else
 
+// Emulated work in the order of its stream.
+ptn_status submit(Stream stream, std::function<ptn_status()> work);
+
 template <class Kernel>
-ptn_status launch(const typename Kernel::Args& args, Dim3 grid, Stream) {
+ptn_status launch(const typename Kernel::Args& args, Dim3 grid, Stream stream) {
   if (grid.x <= 0 || grid.y <= 0 || grid.z <= 0) return PTN_OK;
-  const char* wrong = emulate(grid, Kernel::kThreads, Kernel::shared_bytes(args),
-                              [&](char* shared) { Kernel::run(args, shared); });
-  return wrong ? fail(Kernel::kName, wrong) : PTN_OK;
+  return submit(stream, [args, grid] {
+    const char* wrong = emulate(grid, Kernel::kThreads, Kernel::shared_bytes(args),
+                                [&](char* shared) { Kernel::run(args, shared); });
+    return wrong ? fail(Kernel::kName, wrong) : PTN_OK;
+  });
 }
 
 #endif

@@ -23,14 +23,26 @@ struct Mask {
 
 struct Scene {
   int images, bands;  // N, K
-  int height, width;  // PAN grid
+  int height, width;  // PAN grid: a whole image, or a band of its rows
   int ms_height, ms_width;
+  int scene_height;        // rows of the image
+  int64_t first_row;       // where the band starts in it
+  int ms_first, ms_count;  // MS rows that the band is corrected with
   Samples ms, pan;
   int32_t ms_bands[PTN_MAX_BANDS];  // which bands of ms to read
   Mask valid, ms_valid;
-  const CubicTaps *rows, *columns;  // of every PAN row and column
+  const CubicTaps *rows, *columns;  // of every PAN row of the band and column
   const float* units_per_dn;        // [images]: network value of one DN
 };
+
+// What a scene is that is no band.
+inline Scene whole(Scene s) {
+  s.scene_height = s.height;
+  s.first_row = 0;
+  s.ms_first = 0;
+  s.ms_count = s.ms_height;
+  return s;
+}
 
 PTN_DEVICE float sample(const Samples& s, int64_t at) {
   switch (s.dtype) {

@@ -26,14 +26,22 @@ struct Features {
   void *x, *v;
 };
 
+// Tiles of an image, of which each leaves partial sums; they count along rows first.
+struct TileGrid {
+  int height;  // rows of a tile
+  int64_t down, across;
+  int64_t count() const { return down * across; }
+};
+
 struct Segments {
   // Bytes of the packed weights; with `out` they are written there (host memory).
   size_t (*pack)(const Tensors& tensors, void* out);
   size_t (*feature_bytes)(const ptn_arch& arch, const Scene& scene);  // of x, and of v
-  size_t (*matrix_bytes)(const ptn_arch& arch);                       // of one image
-  // Partial sums of one image, one of each tile, whatever the batch: of statistics() if `alone`,
-  // else of boundary(). partials [images][tiles][statistics_size(arch)] float.
-  int64_t (*tiles)(const ptn_arch& arch, const Scene& scene, bool alone);
+  int (*planes)(const ptn_arch& arch);  // that features of an image consist of, rows in each
+  size_t (*matrix_bytes)(const ptn_arch& arch);  // of one image
+  // Of one image, whatever the batch: of statistics() if `alone`, else of boundary().
+  // partials [images][tiles][statistics_size(arch)] float.
+  TileGrid (*tiles)(const ptn_arch& arch, const Scene& scene, bool alone);
 
   ptn_status (*head)(const Network&, const Scene&, void* x, Stream);
   // v and the sums of block `block` from x.

@@ -117,10 +117,11 @@ size_t feature_bytes(const ptn_arch& a, const Scene& s) {
 
 size_t matrix_bytes(const ptn_arch& a) { return a.channels * a.channels * sizeof(float); }
 
-int64_t tiles(const ptn_arch&, const Scene& s, bool alone) {
-  const int halo = 2 * (alone ? 1 : 2);
-  return static_cast<int64_t>(ceil_div(s.height, kFloatRows - halo)) *
-         ceil_div(s.width, kFloatCols - halo);
+int planes(const ptn_arch& a) { return a.channels; }
+
+TileGrid tiles(const ptn_arch&, const Scene& s, bool alone) {
+  const int halo = 2 * (alone ? 1 : 2), height = kFloatRows - halo;
+  return {height, ceil_div(s.height, height), ceil_div(s.width, kFloatCols - halo)};
 }
 
 ptn_status head(const Network& n, const Scene& s, void* x, Stream stream) {
@@ -184,8 +185,8 @@ ptn_status tail(const Network& n, const Scene& s, const void* x, void* between, 
 }  // namespace
 
 const Segments& float_segments() {
-  static const Segments table = {pack,     feature_bytes, matrix_bytes, tiles, head, statistics,
-                                 matrices, boundary,      apply,        fuse,  tail};
+  static const Segments table = {pack,       feature_bytes, planes,   matrix_bytes, tiles, head,
+                                 statistics, matrices,      boundary, apply,        fuse,  tail};
   return table;
 }
 

@@ -21,11 +21,11 @@ int64_t with_width(const ptn_arch& arch, Run&& run) {
   return result;
 }
 
-// Of the image's size and the device only: the same for any batch, so the sums are.
+// Of the image's size and the device only: the same for any batch and band, so the sums are.
 HalfTile choose_tile(const Scene& s) {
   constexpr int64_t kFewPixels = 256 * 256;
   constexpr size_t kWideBytes = 139264;
-  if (static_cast<int64_t>(s.height) * s.width <= kFewPixels) return HalfTile::kSmall;
+  if (static_cast<int64_t>(s.scene_height) * s.width <= kFewPixels) return HalfTile::kSmall;
   return shared_memory_limit() >= kWideBytes ? HalfTile::kWide : HalfTile::kLean;
 }
 
@@ -81,16 +81,16 @@ struct Table {
   }
 
   // The same whether the sums are alone or not.
-  static int64_t tiles(const ptn_arch& arch, const Scene& s, bool) {
-    int64_t count = 0;
+  static TileGrid tiles(const ptn_arch& arch, const Scene& s, bool) {
+    TileGrid found{};
     with_types(arch, choose_tile(s), [&](auto, auto t) {
-      Dim3 grid;
-      const ptn_status status = tile_grid<decltype(t)>(s, 2, &grid);
-      count = static_cast<int64_t>(grid.x) * grid.y;
-      return status;
+      found = sum_tiles<decltype(t)>(s);
+      return PTN_OK;
     });
-    return count;
+    return found;
   }
+
+  static int planes(const ptn_arch&) { return 1; }
 
   static ptn_status head(const Network& n, const Scene& s, void* x, Stream stream) {
     return head_half<E>(choose_tile(s), n, s, x, stream);
@@ -123,9 +123,9 @@ struct Table {
     return tail_half<E>(choose_tile(s), n, s, x, fused, stream);
   }
 
-  static constexpr Segments kSegments = {pack,  feature_bytes, matrix_bytes, tiles,
-                                         head,  statistics,    matrices,     boundary,
-                                         apply, fuse,          tail};
+  static constexpr Segments kSegments = {pack,     feature_bytes, planes,     matrix_bytes,
+                                         tiles,    head,          statistics, matrices,
+                                         boundary, apply,         fuse,       tail};
 };
 
 }  // namespace

@@ -24,11 +24,12 @@ typedef enum ptn_cuda_precision {
 typedef struct ptn_cuda_model ptn_cuda_model;
 typedef struct ptn_cuda_plan ptn_cuda_plan;
 
-/* Images of one size that are fused together; grids as in ptn_scene. */
+/* Images of one size that are fused together; grids as in ptn_scene. Of a plan: at most 2^30 PAN
+ * pixels an image and 65535 MS rows. */
 typedef struct ptn_cuda_scene {
   int32_t images;              /* 1..4096 */
-  int64_t height, width;       /* PAN grid, at most 2^30 pixels an image */
-  int64_t ms_height, ms_width; /* MS grid; at most 65535 rows */
+  int64_t height, width;       /* PAN grid */
+  int64_t ms_height, ms_width; /* MS grid */
   double scale_y, offset_y, scale_x, offset_x;
   int32_t consistency;
   double gains[PTN_MAX_BANDS];
@@ -72,15 +73,30 @@ int32_t ptn_cuda_devices(void);
 /* Name, compute capability (90 for 9.0), multiprocessors, bytes of memory. */
 ptn_status ptn_cuda_device(int32_t device, char name[256], int32_t* capability,
                            int32_t* multiprocessors, int64_t* memory);
-/* Makes a device the current one; the one before is stored unless `before` is null. */
+/* Makes a device this thread's current one; the one before is stored unless `before` is null. */
 ptn_status ptn_cuda_use(int32_t device, int32_t* before);
+/* Of the current device. */
+ptn_status ptn_cuda_free_memory(size_t* bytes);
 
-/* Memory and copies, for callers without a CUDA library of their own. */
+/* Memory, copies, streams and events, for callers without a CUDA library of their own. Copies from
+ * or to pinned memory (and only these) are under way when the call returns; copy_out waits. */
 ptn_status ptn_cuda_allocate(size_t bytes, void** device_memory);
 void ptn_cuda_release(void* device_memory);
+ptn_status ptn_cuda_allocate_pinned(size_t bytes, void** memory);
+void ptn_cuda_release_pinned(void* memory);
 ptn_status ptn_cuda_copy_in(void* device_to, const void* from, size_t bytes, void* stream);
 ptn_status ptn_cuda_copy_out(void* to, const void* device_from, size_t bytes, void* stream);
+ptn_status ptn_cuda_copy_out_later(void* to, const void* device_from, size_t bytes, void* stream);
 ptn_status ptn_cuda_wait(void* stream);
+/* A stream of the current device that waits for no other. */
+ptn_status ptn_cuda_stream_create(void** stream);
+void ptn_cuda_stream_destroy(void* stream);
+ptn_status ptn_cuda_event_create(void** event);
+void ptn_cuda_event_destroy(void* event);
+ptn_status ptn_cuda_event_record(void* event, void* stream);
+/* What is put on the stream later waits for the event. */
+ptn_status ptn_cuda_event_wait_in(void* event, void* stream);
+ptn_status ptn_cuda_event_wait(void* event);
 
 /* Packed weights on the device. `device_memory` outlives the model; the copy is done when the
  * call returns. */
@@ -98,6 +114,47 @@ ptn_status ptn_cuda_plan_create(const ptn_cuda_model* model, const ptn_cuda_scen
 void ptn_cuda_plan_destroy(ptn_cuda_plan* plan);
 ptn_status ptn_cuda_plan_run(ptn_cuda_plan* plan, const ptn_cuda_input* input,
                              const ptn_cuda_output* output, void* stream);
+
+/* A scene of any size in bands of its rows, with the bits that a plan would give, if it could. Each
+ * pass goes over all rows, from the top; ptn_cuda_scan_fold() ends it, but for the last pass,
+ * number ptn_cuda_passes() - 1, which writes the result.
+ *
+ * Devices share a scene: each runs the passes over rows of its own, and between a pass and its
+ * fold gets the sums of the others. */
+typedef struct ptn_cuda_scan ptn_cuda_scan;
+
+typedef struct ptn_cuda_bands {
+  int64_t rows;        /* of the largest band */
+  int32_t keep;        /* features of the rows stay on the device between passes, else each pass
+                        * computes them anew from the pair */
+  int64_t first, last; /* the rows that are kept; bands lie in them. Where they end inside the
+                        * scene, features next to the end are wrong, further in in every pass:
+                        * keep ptn_cuda_scan_margin() rows more than wanted */
+} ptn_cuda_bands;
+
+int32_t ptn_cuda_passes(const ptn_cuda_model* model);
+/* Bands start at multiples of it, and end there or at the last row. */
+int64_t ptn_cuda_scan_step(const ptn_cuda_model* model, const ptn_cuda_scene* scene);
+/* A multiple of the step. */
+int64_t ptn_cuda_scan_margin(const ptn_cuda_model* model, const ptn_cuda_scene* scene);
+ptn_status ptn_cuda_scan_bytes(const ptn_cuda_model* model, const ptn_cuda_scene* scene,
+                               const ptn_cuda_bands* bands, size_t* bytes);
+ptn_status ptn_cuda_scan_create(const ptn_cuda_model* model, const ptn_cuda_scene* scene,
+                                const ptn_cuda_bands* bands, void* device_memory, size_t bytes,
+                                ptn_cuda_scan** scan);
+void ptn_cuda_scan_destroy(ptn_cuda_scan* scan);
+/* PAN rows [pan_first, pan_last) that rows [y0, y1) of a pass need; MS rows are all of them. */
+ptn_status ptn_cuda_scan_rows(const ptn_cuda_scan* scan, int32_t pass, int64_t y0, int64_t y1,
+                              ptn_rows* rows);
+/* `input`: all of MS, and PAN and its mask from row `pan_first` on. `output` is read in the last
+ * pass only; its first row is y0. */
+ptn_status ptn_cuda_scan_run(ptn_cuda_scan* scan, int32_t pass, int64_t y0, int64_t y1,
+                             const ptn_cuda_input* input, int64_t pan_first,
+                             const ptn_cuda_output* output, void* stream);
+/* The sums of rows [y0, y1), on the device, `count` of them. */
+ptn_status ptn_cuda_scan_sums(const ptn_cuda_scan* scan, int32_t pass, int64_t y0, int64_t y1,
+                              double** device_sums, int64_t* count);
+ptn_status ptn_cuda_scan_fold(ptn_cuda_scan* scan, int32_t pass, void* stream);
 
 /* Which pixels exist, from nodata and masks of the caller (pointers may be null): an MS pixel none
  * of whose bands is nodata; a PAN pixel that is not and lies on an MS pixel that exists.

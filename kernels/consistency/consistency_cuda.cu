@@ -22,7 +22,7 @@ struct Residual {
     Scene scene;
     GaussianTables tables;
     const float* fused;  // [images][K][H][W]
-    float* residual;     // [images][K][h][w]
+    float* residual;     // [images][K][ms_count][w]
     uint8_t* there;
     int span;  // PAN columns a block may need
   };
@@ -36,9 +36,9 @@ struct Residual {
     auto* const mixed = reinterpret_cast<float*>(shared);
     float* const share = mixed + a.span;
     const int image = block().z / s.bands, band = block().z % s.bands;
-    const int i = block().y, j0 = block().x * kSamples;
+    const int i = s.ms_first + block().y, j0 = block().x * kSamples;
     const int j1 = j0 + kSamples < s.ms_width ? j0 + kSamples : s.ms_width;
-    const int64_t left = t.column_firsts[j0], top = t.row_firsts[i];
+    const int64_t left = t.column_firsts[j0], top = t.row_firsts[i] - s.first_row;
     const int count = static_cast<int>(t.column_firsts[j1 - 1] - left) + t.taps;
     const float* plane = a.fused + static_cast<int64_t>(block().z) * s.height * s.width;
     const float* wy = t.rows + (static_cast<int64_t>(band) * s.ms_height + i) * t.taps;
@@ -69,7 +69,8 @@ struct Residual {
       there = there && weight >= kMinCoverage;
       sum = there ? sum / weight : 0.0f;
     }
-    const int64_t at = (static_cast<int64_t>(block().z) * s.ms_height + i) * s.ms_width + j;
+    const int64_t row = static_cast<int64_t>(block().z) * s.ms_count + block().y;
+    const int64_t at = row * s.ms_width + j;
     a.residual[at] = there ? ms_at(s, image, band, i, j) * s.units_per_dn[image] - sum : 0.0f;
     a.there[at] = there;
   }
@@ -151,15 +152,20 @@ struct Correct {
       float* const at = a.fused + (plane * s.height + y) * s.width + x;
       float v = *at;
       if (add) {
-        const int64_t coarse = plane * s.ms_height;
+        const int64_t coarse = plane * s.ms_count;
+        // rows at the ends of a band may lack some; they are not stored
+        auto index = [&](int64_t i, int64_t j) {
+          return (coarse + clamp_to(i - s.ms_first, s.ms_count)) * s.ms_width + j;
+        };
         v += interpolate(
             ty, tx, s.ms_height, s.ms_width, masked,
-            [&](int64_t i, int64_t j) { return a.residual[(coarse + i) * s.ms_width + j]; },
-            [&](int64_t i, int64_t j) { return a.there[(coarse + i) * s.ms_width + j] != 0; });
+            [&](int64_t i, int64_t j) { return a.residual[index(i, j)]; },
+            [&](int64_t i, int64_t j) { return a.there[index(i, j)] != 0; });
         if (!a.finish) *at = v;
       }
-      if (a.finish)
-        store_dn(a.output, image, k, y, x,
+      const int to = y - a.output.first_row;
+      if (a.finish && to >= 0 && to < a.output.rows)
+        store_dn(a.output, image, k, to, x,
                  rounded(a.output, static_cast<double>(v) * a.output.dn_per_unit[image], valid));
     }
   }
@@ -172,7 +178,7 @@ ptn_status residual_cuda(const Scene& s, const GaussianTables& t, const float* f
   const int span = static_cast<int>(std::ceil((Residual::kSamples - 1) / t.scale_x)) + t.taps + 1;
   return launch<Residual>(
       {s, t, fused, residual, there, span},
-      {ceil_div(s.ms_width, Residual::kSamples), s.ms_height, s.images * s.bands}, stream);
+      {ceil_div(s.ms_width, Residual::kSamples), s.ms_count, s.images * s.bands}, stream);
 }
 
 ptn_status correct_cuda(const Scene& s, const float* residual, const uint8_t* there, float* fused,

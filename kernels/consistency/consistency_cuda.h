@@ -11,7 +11,7 @@ namespace cuda {
 struct GaussianTables {
   int taps;
   const float *rows, *columns;
-  const int64_t *row_firsts, *column_firsts;
+  const int64_t *row_firsts, *column_firsts;  // rows count from the top of the whole image
   double scale_x;  // PAN columns to MS columns
 };
 
@@ -24,9 +24,11 @@ struct Output {
   double low, high, fill;
   int reserve_fill;
   const double* dn_per_unit;  // [images]
+  int first_row, rows;        // of the scene, that are stored
 };
 
-// residual [images][K][h][w] = ms - degrade(fused), 0 where it does not exist; `there` the same.
+// residual [images][K][ms_count][w] = ms - degrade(fused), 0 where it does not exist; `there` the
+// same.
 ptn_status residual_cuda(const Scene& scene, const GaussianTables& tables, const float* fused,
                          float* residual, uint8_t* there, Stream stream);
 // fused += up(residual), where a residual is near. With an output also rounded and stored;

@@ -1,5 +1,6 @@
-// Sums over tiles and the matrix they fold to, in double. No atomics: a slice of tiles is added
-// up by one block in their order, slices by one block of the image in theirs.
+// Sums over tiles and the matrix they fold to, in double. No atomics: a row of tiles is added up
+// in their order, then the rows in theirs. A scene in bands of whole rows of tiles has the same
+// bits.
 #include <cmath>
 
 #include "kernels/fold/fold_cuda.h"
@@ -14,24 +15,21 @@ PTN_DEVICE int statistics_of(const Fold& f) {
   return f.heads * c * c + 2 * f.channels;
 }
 
-PTN_HOST_DEVICE int64_t slices_of(const Fold& f) { return (f.tiles + kSlice - 1) / kSlice; }
-
-struct SumSlice {
-  using Args = Fold;
+struct SumTiles {
+  using Args = TileRows;
   static constexpr const char* kName = "fold: sums of tiles";
   static constexpr int kThreads = 128, kMinBlocks = 1;
   static size_t shared_bytes(const Args&) { return 0; }
 
-  // grid: slices, parts of the statistics, images
-  static PTN_DEVICE void run(const Args& f, char*) {
-    const int size = statistics_of(f), i = block().y * kThreads + thread();
-    if (i >= size) return;
-    const int64_t first = static_cast<int64_t>(block().x) * kSlice;
-    const int64_t count = f.tiles - first < kSlice ? f.tiles - first : kSlice;
-    const float* from = f.partials + (static_cast<int64_t>(block().z) * f.tiles + first) * size + i;
+  // grid: rows of tiles, parts of the statistics, images
+  static PTN_DEVICE void run(const Args& a, char*) {
+    const int i = block().y * kThreads + thread();
+    if (i >= a.size) return;
+    const int64_t row = block().z * a.down + a.first + block().x;
+    const float* from = a.partials + row * a.across * a.size + i;
     double sum = 0;
-    for (int64_t t = 0; t < count; ++t) sum += static_cast<double>(from[t * size]);
-    f.slices[(block().z * slices_of(f) + block().x) * size + i] = sum;
+    for (int64_t t = 0; t < a.across; ++t) sum += static_cast<double>(from[t * a.size]);
+    a.sums[(block().z * a.rows + block().x) * a.size + i] = sum;
   }
 };
 
@@ -49,11 +47,19 @@ struct FoldMatrix {
   static PTN_DEVICE void run(const Args& f, char* shared) {
     auto* const sums = reinterpret_cast<double*>(shared);
     const int C = f.channels, c = C / f.heads, size = statistics_of(f), gram = f.heads * c * c;
-    const int64_t slices = slices_of(f);
-    const double* from = f.slices + block().x * slices * size;
+    const double* from = f.sums + block().x * f.rows * size;
     for (int i = thread(); i < size; i += kThreads) {
       double sum = 0;
-      for (int64_t t = 0; t < slices; ++t) sum += from[t * size + i];
+      constexpr int kAhead = 8;  // loads under way
+      int64_t t = 0;
+      for (; t + kAhead <= f.rows; t += kAhead) {
+        double next[kAhead];
+        PTN_UNROLL
+        for (int n = 0; n < kAhead; ++n) next[n] = from[(t + n) * size + i];
+        PTN_UNROLL
+        for (int n = 0; n < kAhead; ++n) sum += next[n];
+      }
+      for (; t < f.rows; ++t) sum += from[t * size + i];
       if (i >= gram) {
         sum = sqrt(sum);
         if (!(sum > kNormFloor)) sum = sum == sum ? kNormFloor : sum;
@@ -88,11 +94,13 @@ struct FoldMatrix {
 
 }  // namespace
 
+ptn_status sum_tiles_cuda(const TileRows& t, Stream stream) {
+  return launch<SumTiles>(
+      t, {static_cast<int>(t.count), ceil_div(t.size, SumTiles::kThreads), t.images}, stream);
+}
+
 ptn_status fold_cuda(const Fold& f, Stream stream) {
-  const int size = f.heads * (f.channels / f.heads) * (f.channels / f.heads) + 2 * f.channels;
-  const ptn_status status = launch<SumSlice>(
-      f, {static_cast<int>(slices_of(f)), ceil_div(size, SumSlice::kThreads), f.images}, stream);
-  return status == PTN_OK ? launch<FoldMatrix>(f, {f.images, 1, 1}, stream) : status;
+  return launch<FoldMatrix>(f, {f.images, 1, 1}, stream);
 }
 
 }  // namespace cuda

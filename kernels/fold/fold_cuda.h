@@ -5,20 +5,27 @@
 namespace pantiny {
 namespace cuda {
 
-// Partial sums that one block adds up; part of the order of the sum.
-constexpr int kSlice = 64;
+// Rows of tiles, each added up in double in the order of its tiles.
+struct TileRows {
+  int images, size;       // statistics of a tile
+  int64_t down, across;   // tiles of one image
+  int64_t first, count;   // rows to add up
+  const float* partials;  // [images][down][across][size]
+  double* sums;           // [images][rows][size], from the first of the rows on
+  int64_t rows;
+};
+ptn_status sum_tiles_cuda(const TileRows& tiles, Stream stream);
 
 struct Fold {
   int images, channels, heads;
-  int64_t tiles;             // of one image
-  const float* partials;     // [images][tiles][statistics]
-  double* slices;            // [images][ceil(tiles / kSlice)][statistics], scratch
+  int64_t rows;              // of tiles
+  const double* sums;        // [images][rows][statistics]
   const float* project;      // [C][C], rows: outputs
   const float* temperature;  // [heads]
   float* matrices;           // [images][C][C], rows: outputs
 };
 
-// Sums in double in the order of the tiles, softmax, product with the projection.
+// Sums in the order of the rows, softmax, product with the projection.
 ptn_status fold_cuda(const Fold& fold, Stream stream);
 
 }  // namespace cuda

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMON = ("csrc/cuda/emulator.cc", "csrc/cuda/memory.cc")
+COMMON = ("csrc/cuda/error.cc", "csrc/cuda/emulator.cc", "csrc/cuda/emulated_memory.cc")
 _INCLUDE = re.compile(r'^\s*#\s*include "([^"]+)"', re.MULTILINE)
 WITH_GPU = os.environ.get("PANTINY_TEST_GPU") == "1"
 Fault = tuple[str, str, str]  # file, text, what replaces its first occurrence
@@ -107,7 +107,7 @@ def _seeded(root: Path, faults: Sequence[Fault]) -> Path:
 
 
 def _build(root: Path, sources: Sequence[str]) -> Path:
-    common = ("csrc/cuda/memory.cc",) if WITH_GPU else COMMON
+    common = ("csrc/cuda/error.cc", "csrc/cuda/memory.cu") if WITH_GPU else COMMON
     kind = b"gpu" if WITH_GPU else b"emulated"
     objects = []
     for source in (*common, *sources):

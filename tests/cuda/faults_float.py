@@ -145,21 +145,14 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "row[j] /= total;\n    }\n    sync_block();",
         "row[j] /= total;\n    }",
     ),
-    "fold: a slice too few": (
-        _FOLD,
-        "(f.tiles + kSlice - 1) / kSlice",
-        "(f.tiles + kSlice - 2) / kSlice",
-    ),
-    "fold: the last tile of a slice": (
-        _FOLD,
-        "t < count; ++t",
-        "t < count - (count == kSlice); ++t",
-    ),
-    "fold: the first slice twice": (_FOLD, "block().x) * kSlice", "block().x / 2) * kSlice"),
+    "fold: the rows behind the eighth": (_FOLD, "; t < f.rows; ++t)", "; t < 0; ++t)"),
+    "fold: the last tile of a row": (_FOLD, "t < a.across; ++t", "t < a.across - 1; ++t"),
+    "fold: the first row twice": (_FOLD, "a.first + block().x;", "a.first + block().x / 2;"),
+    "fold: tiles of the first image": (_FOLD, "block().z * a.down", "0 * a.down"),
     "fold: sums in float": (
         _FOLD,
-        "double sum = 0;\n    for (int64_t t = 0; t < count",
-        "float sum = 0;\n    for (int64_t t = 0; t < count",
+        "double sum = 0;\n    for (int64_t t = 0; t < a.across",
+        "float sum = 0;\n    for (int64_t t = 0; t < a.across",
     ),
     "fold: norm without its root": (_FOLD, "sum = sqrt(sum);", ""),
     "fold: no floor": (_FOLD, "sum == sum ? kNormFloor : sum", "sum"),
@@ -171,7 +164,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "fold: logits not shifted": (_FOLD, "exp(row[j] - largest)", "exp(row[j])"),
     "fold: one temperature": (_FOLD, "f.temperature[head]", "1.5f"),
     "fold: softmax transposed": (_FOLD, "(head * c + q) * c + k", "(head * c + k) * c + q"),
-    "fold: the first image's slices": (_FOLD, "block().x * slices * size", "0 * slices * size"),
+    "fold: the first image's sums": (_FOLD, "block().x * f.rows * size", "0 * f.rows * size"),
     # back-projection
     "consistency: no barrier": (
         _STEP,

@@ -11,14 +11,12 @@ namespace {
 template <class E, HalfTile kTile>
 Segments shaped(Segments table) {
   table.tiles = [](const ptn_arch& arch, const Scene& scene, bool) {
-    int64_t count = 0;
+    TileGrid found{};
     with_types(arch, kTile, [&](auto, auto t) {
-      Dim3 grid;
-      const ptn_status status = tile_grid<decltype(t)>(scene, 2, &grid);
-      count = static_cast<int64_t>(grid.x) * grid.y;
-      return status;
+      found = sum_tiles<decltype(t)>(scene);
+      return PTN_OK;
     });
-    return count;
+    return found;
   };
   table.head = [](const Network& n, const Scene& s, void* x, Stream stream) {
     return head_half<E>(kTile, n, s, x, stream);

@@ -69,7 +69,7 @@ struct Placed {
     s.rows = rows.as<CubicTaps>();
     s.columns = columns.as<CubicTaps>();
     s.units_per_dn = units.as<float>();
-    return s;
+    return whole(s);
   }
 
   const Image& image;

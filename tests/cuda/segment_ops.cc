@@ -19,7 +19,8 @@ struct Model {
 };
 
 size_t partial_bytes(const Model& m, const Segments& table, const Scene& s, bool alone) {
-  return static_cast<size_t>(s.images * table.tiles(m.arch, s, alone) * statistics_size(m.arch)) *
+  return static_cast<size_t>(s.images * table.tiles(m.arch, s, alone).count() *
+                             statistics_size(m.arch)) *
          sizeof(float);
 }
 
@@ -48,7 +49,7 @@ void segment_free(Model* m) { delete m; }
 
 int64_t segment_tiles(const Model* m, const Image* image, int tile, int alone) {
   const Placed placed(*image);
-  return segments_for(m->bf16, tile).tiles(m->arch, placed.scene(), alone != 0);
+  return segments_for(m->bf16, tile).tiles(m->arch, placed.scene(), alone != 0).count();
 }
 
 int segment_head(const Model* m, const Image* image, int tile, void* x) {

@@ -24,15 +24,15 @@ from .step_ops import Rounding, Steps
 U32 = 2.0**-24
 
 
-def tile_sums(case: FoldCase, tiles: int) -> np.ndarray:
-    """The case's statistics as those of so many tiles, [tiles, size] float32."""
+def tile_sums(case: FoldCase, tiles: tuple[int, int]) -> np.ndarray:
+    """The case's statistics as those of so many tiles, [rows, across, size] float32."""
     stats = fold_cases.inputs(case).stats
     total = np.concatenate([np.ravel(f) for f in stats])
-    share = generator(case.name, "tiles").random((tiles, total.size)) + 0.1
-    return (share / share.sum(axis=0) * total).astype(np.float32)
+    share = generator(case.name, "tiles").random((*tiles, total.size)) + 0.1
+    return (share / share.sum(axis=(0, 1)) * total).astype(np.float32)
 
 
-def check_folds(steps: Steps, cases: Sequence[FoldCase], tiles: int) -> None:
+def check_folds(steps: Steps, cases: Sequence[FoldCase], tiles: tuple[int, int]) -> None:
     """A batch; the weights are the first case's. Sums are in double: the matrix is off by its own
     rounding alone."""
     given = fold_cases.inputs(cases[0])
@@ -40,14 +40,14 @@ def check_folds(steps: Steps, cases: Sequence[FoldCase], tiles: int) -> None:
     heads, c = given.stats.gram.shape[:2]
     found = steps.fold(partials, given.temperature, given.project)
     for case, sums, matrix in zip(cases, partials, found, strict=True):
-        gram, norms = np.split(sums.astype(np.float64).sum(axis=0), [heads * c * c])
+        gram, norms = np.split(sums.astype(np.float64).sum(axis=(0, 1)), [heads * c * c])
         stats = Statistics(gram.reshape(heads, c, c), *np.split(norms, 2))
         expected = fold_ref(stats, given.temperature, given.project)
         bound = U32 * np.abs(expected) + 1e-9 * np.abs(given.project).max()
         assert_within(matrix, expected, bound, case.name)
 
 
-def check_fold(steps: Steps, case: FoldCase, tiles: int) -> None:
+def check_fold(steps: Steps, case: FoldCase, tiles: tuple[int, int]) -> None:
     """One image."""
     check_folds(steps, [case], tiles)
 

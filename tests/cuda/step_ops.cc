@@ -52,18 +52,22 @@ void step_run_ahead(int on) { run_ahead(on); }
 
 const char* step_error() { return error_text(); }
 
-int step_fold(int images, int channels, int heads, int64_t tiles, const float* partials,
-              const float* project, const float* temperature, float* matrices) {
+// partials [images][rows][across][statistics].
+int step_fold(int images, int channels, int heads, int64_t rows, int64_t across,
+              const float* partials, const float* project, const float* temperature,
+              float* matrices) {
   const int c = channels / heads, size = heads * c * c + 2 * channels;
   const size_t n = static_cast<size_t>(images), square = static_cast<size_t>(channels) * channels;
-  const size_t slices = static_cast<size_t>((tiles + kSlice - 1) / kSlice);
-  const OnDevice from(partials, n * tiles * size * sizeof(float)),
-      between(n * slices * size * sizeof(double)), p(project, square * sizeof(float)),
+  const OnDevice from(partials, n * rows * across * size * sizeof(float)),
+      sums(n * rows * size * sizeof(double)), p(project, square * sizeof(float)),
       t(temperature, heads * sizeof(float)), to(n * square * sizeof(float));
-  const Fold fold{images,        channels,         heads,
-                  tiles,         from.as<float>(), between.as<double>(),
-                  p.as<float>(), t.as<float>(),    to.as<float>()};
-  return finish(fold_cuda(fold, nullptr), {{&between, nullptr}, {&to, matrices}});
+  const TileRows tiles{images, size, rows, across, 0, rows, from.as<float>(), sums.as<double>(),
+                       rows};
+  const ptn_status status = sum_tiles_cuda(tiles, nullptr);
+  if (status != PTN_OK) return status;
+  const Fold fold{images,        channels,      heads,         rows, sums.as<double>(),
+                  p.as<float>(), t.as<float>(), to.as<float>()};
+  return finish(fold_cuda(fold, nullptr), {{&sums, nullptr}, {&to, matrices}});
 }
 
 // fused [images][bands][H][W] network values: corrected in place `steps` times, stored as DN.
@@ -96,7 +100,9 @@ int step_consistency(const Image* image, const double* gains, int steps, float* 
            result->high,
            result->fill,
            result->reserve_fill,
-           dn.as<double>()};
+           dn.as<double>(),
+           0,
+           s.height};
   std::copy_n(result->bands, PTN_MAX_BANDS, o.bands);
   ptn_status status = PTN_OK;
   for (int step = 0; step < steps && status == PTN_OK; ++step) {

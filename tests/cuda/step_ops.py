@@ -83,14 +83,15 @@ class Steps:
     def fold(
         self, partials: np.ndarray, temperature: np.ndarray, project: np.ndarray
     ) -> np.ndarray:
-        """Statistics [images, tiles, size] -> matrices [images, C, C]."""
+        """Statistics [images, rows, across, size] of tiles -> matrices [images, C, C]."""
         flat = np.ascontiguousarray(partials, np.float32)
-        images, tiles, _ = flat.shape
+        images, rows, across, _ = flat.shape
         channels, heads = project.shape[0], temperature.shape[0]
         project, temperature = (np.ascontiguousarray(a, np.float32) for a in (project, temperature))
         out = np.empty((images, channels, channels), np.float32)
         arrays = (a.ctypes for a in (flat, project, temperature, out))
-        self._check(self._lib.step_fold(images, channels, heads, c_int64(tiles), *arrays))
+        counts = (c_int64(rows), c_int64(across))
+        self._check(self._lib.step_fold(images, channels, heads, *counts, *arrays))
         return out
 
     def consistency(
