@@ -14,7 +14,8 @@ from .classical import METHODS
 from .classical_fit import Cubic, classical_method
 from .classical_stream import BandLayout, ClassicalRun, choose_bands
 from .cuda_arrays import Pair, fuse_on_device
-from .cuda_scene import choose_device_layout, run_source
+from .cuda_layout import choose_device_layout
+from .cuda_scene import run_source
 from .engine import Progress, Settings, Sink, Source, choose_layout, run
 from .errors import BackendError, OptionError
 from .options import Radiometry, check_backend, check_consistency, check_precision

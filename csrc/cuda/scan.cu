@@ -14,15 +14,15 @@ namespace {
 constexpr int64_t kMaxPixels = int64_t{1} << 30;
 constexpr int64_t kMaxMsRows = 65535;  // of a grid
 // Kept features move up so many rows a pass: a band overwrites none that the next one reads.
-constexpr int64_t kShift = 5;
+constexpr int64_t kShift = 4;
 
 // Rows around a band that its pass reads of the pair, or of kept features.
 int64_t network_halo(const ptn_arch& a, bool keep, int pass) {
   const int blocks = a.encoder_blocks + a.body_blocks;
   constexpr int kStatistics = 1, kApply = 1, kFuse = 2, kTail = 2, kHead = 1;
   if (keep && pass > 0) {
-    if (pass == blocks) return kStatistics + kApply + kTail;
-    return kStatistics + kApply + (pass == a.encoder_blocks ? kFuse : 0) + kStatistics;
+    if (pass == blocks) return kApply + kTail;
+    return kApply + (pass == a.encoder_blocks ? kFuse : 0) + kStatistics;
   }
   const int applied = std::min(pass, blocks - 1);
   const int sums = kHead + kStatistics + applied * (kApply + kStatistics) +
@@ -114,8 +114,9 @@ size_t lay_out(void* memory, const ptn_cuda_model& m, const ptn_cuda_scene& s,
                             s.consistency > 0);
   if (bands.keep) {
     p->kept_rows = bands.last - bands.first + kShift * (blocks_of(m) - 1);
-    p->kept = arena.take<char>(static_cast<size_t>(p->kept_rows) * m.segments->planes(a) *
-                               row_bytes(m, scene));
+    for (char*& kept : p->kept)
+      kept = arena.take<char>(static_cast<size_t>(p->kept_rows) * m.segments->planes(a) *
+                              row_bytes(m, scene));
   }
   return arena.used();
 }
@@ -158,12 +159,14 @@ class Band {
     Steps steps(*p_.model, scene, p_.space, stream_);
     const int last = blocks_of(*p_.model);
     PTN_TRY(steps.units(in.device_dn_per_unit));
-    const int known = p_.bands.keep && pass_ > 0 ? pass_ - 1 : 0;
-    if (p_.bands.keep && pass_ > 0)
-      PTN_TRY(copy_kept(known, image_, static_cast<char*>(steps.x()), scene.height, 0, true));
-    else
+    const bool kept = p_.bands.keep && pass_ > 0;
+    const int known = kept ? pass_ - 1 : 0;
+    if (kept) {
+      PTN_TRY(copy_kept(known, image_, steps.features(), scene.height, 0, true));
+    } else {
       PTN_TRY(steps.head());
-    PTN_TRY(steps.statistics(known));
+      PTN_TRY(steps.statistics(0));
+    }
     for (int block = known; block < std::min(pass_, last - 1); ++block)
       PTN_TRY(steps.advance(block));
     const int64_t above = rows_.first - image_.first;
@@ -179,23 +182,25 @@ class Band {
     PTN_TRY(steps.sum(pass_, above / tile, (rows_.last - rows_.first + tile - 1) / tile,
                       rows_.first / tile, rows_of_tiles(*p_.model, p_.scene, pass_)));
     if (!p_.bands.keep) return PTN_OK;
-    return copy_kept(pass_, rows_, static_cast<char*>(steps.x()), scene.height, above, false);
+    return copy_kept(pass_, rows_, steps.features(), scene.height, above, false);
   }
 
  private:
   // Rows of the scene between the features of a pass and an image, from its row `at` on.
-  ptn_status copy_kept(int pass, Rows rows, char* image, int64_t height, int64_t at, bool in) {
+  ptn_status copy_kept(int pass, Rows rows, Features image, int64_t height, int64_t at, bool in) {
     const ptn_cuda_model& m = *p_.model;
     Scene wide = geometry_of(m, p_.scene);
     const auto row = static_cast<int64_t>(row_bytes(m, wide));
     const int64_t shift = kShift * (blocks_of(m) - 1 - pass);
-    for (int plane = 0; plane < m.segments->planes(m.network.arch); ++plane) {
-      char* const kept =
-          p_.kept + (plane * p_.kept_rows + rows.first - p_.bands.first + shift) * row;
-      char* const here = image + (plane * height + at) * row;
-      const auto bytes = static_cast<size_t>((rows.last - rows.first) * row);
-      PTN_TRY(copy_on_device(in ? here : kept, in ? kept : here, bytes, stream_));
-    }
+    const auto bytes = static_cast<size_t>((rows.last - rows.first) * row);
+    for (int which = 0; which < 2; ++which)
+      for (int plane = 0; plane < m.segments->planes(m.network.arch); ++plane) {
+        char* const kept =
+            p_.kept[which] + (plane * p_.kept_rows + rows.first - p_.bands.first + shift) * row;
+        char* const here =
+            static_cast<char*>(which ? image.v : image.x) + (plane * height + at) * row;
+        PTN_TRY(copy_on_device(in ? here : kept, in ? kept : here, bytes, stream_));
+      }
     return PTN_OK;
   }
 

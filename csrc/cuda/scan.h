@@ -14,7 +14,7 @@ struct ptn_cuda_scan {
   // device memory
   pantiny::cuda::Workspace space;
   pantiny::cuda::Tables tables;
-  char* kept;  // features between passes: planes, each of kept rows
+  char* kept[2];  // x and v between passes: planes, each of kept rows
   int64_t kept_rows;
 };
 

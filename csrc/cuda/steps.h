@@ -70,7 +70,7 @@ class Steps {
   // Back-projection, then DN.
   ptn_status finish(const GaussianTables& tables, int steps, const Output& output);
 
-  void* x() const { return now_.x; }
+  Features features() const { return now_; }  // what a block reads
 
  private:
   char* matrices(int block) const;

@@ -12,7 +12,7 @@ struct GaussianTables {
   int taps;
   const float *rows, *columns;
   const int64_t *row_firsts, *column_firsts;  // rows count from the top of the whole image
-  double scale_x;  // PAN columns to MS columns
+  double scale_x;                             // PAN columns to MS columns
 };
 
 // Where the result goes, in DN; as ptn_output. Strides in elements.

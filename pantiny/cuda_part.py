@@ -1,0 +1,165 @@
+"""The images of a pair on one device: MS whole, PAN whole or in bands."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import cuda
+from .bands import Group
+from .cuda import DTYPES, NO_MASK
+from .cuda_lanes import Lane
+from .cuda_layout import DeviceLayout
+from .engine import Settings, Source
+from .errors import MemoryBudgetError
+from .system import format_bytes
+from .weights import Model
+
+
+class Part:
+    """A device with the images it has of a pair."""
+
+    def __init__(
+        self,
+        index: int,
+        lane: Lane,
+        source: Source,
+        layout: DeviceLayout,
+        model: Model,
+        precision: str,
+        settings: Settings,
+        reading: threading.Lock,
+    ) -> None:
+        self.index, self.lane, self.source, self.layout = index, lane, source, layout
+        self.model, self.precision, self.settings = model, precision, settings
+        self._reading = reading
+        self._dn_per_unit: Any = None
+        self._ms: Any = None
+        self._ms_mask: Any = None
+        self._pan: _Rows | None = None
+
+    def _place_ms(self) -> None:
+        core, lane, source = cuda.module(), self.lane, self.source
+        count, rows, cols = source.ms_shape
+        item = source.ms_dtype.itemsize
+        self._ms = self._memory(count * rows * cols * item)
+        if source.ms_masked:
+            self._ms_mask = self._memory(rows * cols)
+        step = max(1, (1 << 22) // (count * cols))
+        for first in range(0, rows, step):
+            last = min(first + step, rows)
+            with self._reading:
+                ms, valid = source.ms(first, last), source.ms_valid(first, last)
+            for k in range(count):
+                lane.upload(ms[k], self._ms.address + (k * rows + first) * cols * item)
+            if self._ms_mask is not None:
+                found = np.ones((last - first, cols), bool) if valid is None else valid != 0
+                lane.upload(found.view(np.uint8), self._ms_mask.address + first * cols)
+        self._dn_per_unit = self._memory(8)
+        core.wait(lane.up.handle)
+
+    def _memory(self, size: int) -> Any:
+        return self._allocated(size, lambda: cuda.module().Memory(max(1, size)))
+
+    def scan(self, handle: Any, scene: Any, bands: Any) -> Any:
+        """A scan with its memory."""
+        core = cuda.module()
+        size = core.scan_bytes(handle, scene, bands)
+        return self._allocated(size, lambda: core.Scan(handle, scene, bands))
+
+    def _allocated(self, size: int, make: Callable[[], Any]) -> Any:
+        try:
+            return make()
+        except RuntimeError as error:
+            raise MemoryBudgetError(
+                f"memory: cuda:{self.lane.device} refuses {format_bytes(size)} ({error}); free "
+                "memory there, or use backend='cpu'"
+            ) from error
+
+    def prepare(self, group: Group, scale: float, cap: int) -> None:
+        """Images and the scale of a group of bands; PAN in `cap` rows, or whole."""
+        if self._ms is None:
+            self._place_ms()
+            held = self.source.shape[0] if self.layout.resident else cap
+            self._pan = _Rows(self, held, self._memory)
+        self._dn_per_unit.copy_in(np.array([scale], np.float64), self.lane.work.handle)
+        self.group = group
+
+    def input(self, first: int, last: int) -> tuple[Any, int]:
+        """What a run reads that needs these PAN rows, and the first PAN row there."""
+        assert self._pan is not None
+        pan, mask, top = self._pan.get(first, last)
+        _, rows, cols = self.source.ms_shape
+        ms_dtype, pan_dtype = str(self.source.ms_dtype), str(self.source.pan_dtype)
+        ms_mask = NO_MASK if self._ms_mask is None else (self._ms_mask.address, [0, cols])
+        width = self.source.shape[1]
+        given = cuda.module().Input(
+            ms=(self._ms.address, DTYPES[ms_dtype], [0, rows * cols, cols, 1]),
+            pan=(pan, DTYPES[pan_dtype], [0, 0, width, 1]),
+            ms_bands=list(self.group.read),
+            valid=(mask, [0, width]) if mask else NO_MASK,
+            ms_valid=ms_mask,
+            dn_per_unit=self._dn_per_unit.address,
+        )
+        return given, top
+
+    def release(self) -> None:
+        """The rows that the last input named may be overwritten once ``work`` has run."""
+        assert self._pan is not None
+        self._pan.release()
+
+    def read(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """PAN rows and their mask."""
+        with self._reading:
+            return self.source.pan(first, last), self.source.valid(first, last)
+
+
+class _Rows:
+    """PAN on a device: whole, filled as far as asked for, or two bands in turn."""
+
+    def __init__(self, part: Part, rows: int, memory: Callable[[int], Any]) -> None:
+        source = part.source
+        self._part, self._width = part, source.shape[1]
+        self._item = source.pan_dtype.itemsize
+        self._whole = rows >= source.shape[0]
+        self._filled = 0
+        count = 1 if self._whole else 2
+        self._pan = [memory(rows * self._width * self._item) for _ in range(count)]
+        self._mask = [memory(rows * self._width) for _ in range(count)] if source.masked else []
+        self._read = [cuda.module().Event() for _ in range(count)]
+        self._at = 0
+
+    def get(self, first: int, last: int) -> tuple[int, int, int]:
+        """(address of PAN, of its mask or 0, first row there) with these rows in them."""
+        if self._whole:
+            if last > self._filled:
+                self._fill(0, self._filled, last, self._filled)
+                self._filled = last
+            return self._pan[0].address, self._mask[0].address if self._mask else 0, 0
+        self._at = 1 - self._at
+        self._read[self._at].wait_in(self._part.lane.up.handle)
+        self._fill(self._at, first, last, 0)
+        mask = self._mask[self._at].address if self._mask else 0
+        return self._pan[self._at].address, mask, first
+
+    def _fill(self, slot: int, first: int, last: int, at: int) -> None:
+        lane = self._part.lane
+        step = max(1, (1 << 24) // self._width)
+        for top in range(first, last, step):
+            end = min(top + step, last)
+            pan, valid = self._part.read(top, end)
+            row = at + top - first
+            lane.upload(pan, self._pan[slot].address + row * self._width * self._item)
+            if self._mask:
+                found = np.ones(pan.shape, bool) if valid is None else valid != 0
+                lane.upload(found.view(np.uint8), self._mask[slot].address + row * self._width)
+        ready = cuda.module().Event()
+        ready.record(lane.up.handle)
+        ready.wait_in(lane.work.handle)
+
+    def release(self) -> None:
+        """What ``work`` holds now is the last that reads these rows."""
+        self._read[self._at].record(self._part.lane.work.handle)
