@@ -67,7 +67,8 @@ class HalfPacker {
     }
   }
 
-  // w [outputs][inputs][9] -> [dx][dy] fragments
+  // w [outputs][inputs][9] -> [dx][dy] fragments; rows of K in the order of the slots, as
+  // FeatureTile::fragment() has them
   template <class Output>
   static void convolution(uint32_t* out, const std::vector<float>& w, int outputs, int inputs,
                           int tiles, Output&& output) {
@@ -75,7 +76,7 @@ class HalfPacker {
     for (int dx = 0; dx < 3; ++dx)
       for (int dy = 0; dy < 3; ++dy)
         fragments(out + (dx * 3 + dy) * words, W::kSteps, tiles, [&](int s, int k, int j, int n) {
-          const int o = output(j, n), i = input_channel<W>(s, k);
+          const int o = output(j, n), i = 16 * s + k;
           return o < outputs && i < inputs ? w[(o * inputs + i) * 9 + dy * 3 + dx] : 0.0f;
         });
   }

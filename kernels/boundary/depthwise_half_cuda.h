@@ -58,12 +58,13 @@ constexpr int kChunkPixelBytes = 64;
 
 template <class T>
 PTN_DEVICE char* chunk_pixel(char* h, int row, int px, int t) {
-  return h + (row * T::kWidth + swizzled(px)) * kChunkPixelBytes + t * 16;
+  char* of_row = h + swizzled(px) * kChunkPixelBytes + t * 16;
+  return of_row + row * (T::kWidth * kChunkPixelBytes);
 }
 template <class E, class T>
 PTN_DEVICE void store_chunk(char* h, int row, int px, int t, const float* c) {
   uint32_t a[8];
-  pack_fragment<E, 4>(a, c);
+  pack_fragment(a, c, 4, E::pack);
   store_words(chunk_pixel<T>(h, row, px, t), pixel_words(a, 0));
   store_words(chunk_pixel<T>(h, row, px + 1, t), pixel_words(a, 1));
 }
@@ -72,8 +73,8 @@ PTN_DEVICE void store_chunk(char* h, int row, int px, int t, const float* c) {
 // first + k, o [2 pixels][4 words]. Three rows of sums are alive. The outermost columns of the
 // region come out wrong: nothing inside needs them.
 template <class E, class T, class Out>
-PTN_DEVICE void depthwise(const char* h, const uint32_t* weights, int px, int t, int first,
-                          int rows, Out&& out) {
+PTN_DEVICE void depthwise(char* h, const uint32_t* weights, int px, int t, int first, int rows,
+                          Out&& out) {
   uint32_t w[36];  // [9 taps][4 words]
   PTN_UNROLL
   for (int i = 0; i < 9; ++i) {
@@ -86,13 +87,13 @@ PTN_DEVICE void depthwise(const char* h, const uint32_t* weights, int px, int t,
   uint32_t sum[3][8];
   PTN_UNROLL
   for (int i = 0; i < T::kRows + 2; ++i) {
-    if (i >= rows + 2) continue;
+    if (!Place<T>::is_core(i - 2, rows)) continue;
     uint32_t in[4][4];  // columns px - 1 .. px + 2
     PTN_UNROLL
     for (int c = 0; c < 4; ++c) {
       int column = px - 1 + c;
       column = column < 0 ? 0 : column > T::kWidth - 1 ? T::kWidth - 1 : column;
-      const Words v = load_words(chunk_pixel<T>(const_cast<char*>(h), first - 1 + i, column, t));
+      const Words v = load_words(chunk_pixel<T>(h, first - 1 + i, column, t));
       in[c][0] = v.x;
       in[c][1] = v.y;
       in[c][2] = v.z;
