@@ -13,6 +13,7 @@ namespace pantiny {
 namespace cuda {
 
 struct Half {
+  static constexpr bool kSums = true;  // products may be summed up in it
   static PTN_HOST_DEVICE uint32_t pack(float a, float b) { return pack_half(a, b); }
   // what a wild sample may make large: finite, so that one pixel cannot spoil the sums of all
   static PTN_DEVICE uint32_t pack_finite(float a, float b) { return pack_finite_half(a, b); }
@@ -26,6 +27,7 @@ struct Half {
 };
 
 struct Bf16 {
+  static constexpr bool kSums = false;
   static PTN_HOST_DEVICE uint32_t pack(float a, float b) { return pack_bf16(a, b); }
   static PTN_DEVICE uint32_t pack_finite(float a, float b) { return pack_bf16(a, b); }
   static PTN_DEVICE uint32_t pack_relu(float a, float b) { return pack_relu_bf16(a, b); }

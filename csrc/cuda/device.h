@@ -113,6 +113,13 @@ PTN_DEVICE void mma_half(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) 
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+// The same with sums in half; d[i]: row g + 8i.
+PTN_DEVICE void mma_half_sums(uint32_t* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16 {%0,%1},{%2,%3,%4,%5},{%6,%7},{%0,%1};"
+      : "+r"(d[0]), "+r"(d[1])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
 PTN_DEVICE void mma_bf16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},"
@@ -138,6 +145,11 @@ PTN_DEVICE uint32_t transpose_8x8(uint32_t v) {
 PTN_DEVICE float tanh_approx(float x) {  // relative error 2^-11
   float r;
   asm("tanh.approx.f32 %0,%1;" : "=f"(r) : "f"(x));
+  return r;
+}
+PTN_DEVICE uint32_t tanh_half(uint32_t x) {  // both within 2^-10.9
+  uint32_t r;
+  asm("tanh.approx.f16x2 %0,%1;" : "=r"(r) : "r"(x));
   return r;
 }
 PTN_DEVICE float rsqrt_approx(float x) { return rsqrtf(x); }  // 2 ulp

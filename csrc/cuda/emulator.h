@@ -156,6 +156,14 @@ inline void mma_16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1, Unpack
 inline void mma_half(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
   mma_16(d, a, b0, b1, unpack_half);
 }
+inline void mma_half_sums(uint32_t* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
+  float sums[4];
+  unpack_half(d[0], sums[0], sums[1]);
+  unpack_half(d[1], sums[2], sums[3]);
+  mma_half(sums, a, b0, b1);
+  d[0] = pack_half(sums[0], sums[1]);
+  d[1] = pack_half(sums[2], sums[3]);
+}
 inline void mma_bf16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
   mma_16(d, a, b0, b1, unpack_bf16);
 }
@@ -176,6 +184,11 @@ inline uint32_t transpose_8x8(uint32_t v) {
 }
 
 inline float tanh_approx(float x) { return std::tanh(x); }
+inline uint32_t tanh_half(uint32_t x) {
+  float a, b;
+  unpack_half(x, a, b);
+  return pack_half(std::tanh(a), std::tanh(b));
+}
 inline float rsqrt_approx(float x) { return 1.0f / std::sqrt(x); }
 inline float rsqrt_exact(float x) { return 1.0f / std::sqrt(x); }
 inline float fma_float(float a, float b, float c) { return std::fma(a, b, c); }

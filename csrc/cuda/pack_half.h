@@ -108,10 +108,10 @@ class HalfPacker {
               return gate >= 2 * kC ? -1 : j < 2 ? gate : 2 * kC + gate;
             });
       fragments(out + P::kContract + c * P::kContractChunk, 1, W::kTiles,
-                [&](int, int k, int j, int n) {
+                [&](int, int k, int j, int n) {  // halved: gate() gives twice
                   const int o = output_channel<W>(j, n);
                   const int gate = 16 * c + 4 * ((k & 7) >> 1) + 2 * (k >> 3) + (k & 1);
-                  return o < kC && gate < 2 * kC ? b.contract[o * 2 * kC + gate] : 0.0f;
+                  return o < kC && gate < 2 * kC ? 0.5f * b.contract[o * 2 * kC + gate] : 0.0f;
                 });
     }
     for (int c = 0; c < P::kQkvChunks; ++c)

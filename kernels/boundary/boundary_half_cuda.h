@@ -125,9 +125,7 @@ struct BlockHalf {
             y[4 * k + 2] = v.z;
             y[4 * k + 3] = v.w;
           }
-          float c[16] = {};
-          multiply<E, W::kSteps, 4>(c, y, b);
-          store_chunk<E, T>(h, row, at.px, at.t, c);
+          expand_row<E, T, W::kSteps>(h, row, at.px, at.t, y, b);
         }
       }
       sync_block();
@@ -138,12 +136,8 @@ struct BlockHalf {
                         uint32_t gated[4];
                         PTN_UNROLL
                         for (int p = 0; p < 2; ++p) PTN_UNROLL
-                        for (int j = 0; j < 2; ++j) {
-                          float a0, a1, b0, b1;
-                          E::unpack(o[p * 4 + j], a0, a1);
-                          E::unpack(o[p * 4 + 2 + j], b0, b1);
-                          gated[2 * j + p] = E::pack(gelu_approx(a0) * b0, gelu_approx(a1) * b1);
-                        }
+                        for (int j = 0; j < 2; ++j)
+                          gated[2 * j + p] = gate(E{}, o[p * 4 + j], o[p * 4 + 2 + j]);
                         multiply<E, 1, W::kTiles>(sums[k], gated, b);
                       });
       sync_block();  // before h is written again
@@ -159,11 +153,8 @@ struct BlockHalf {
     uint32_t b[2 * W::kSteps * 4];
     load_fragments(b, a.next + Packed::kQkv + chunk * Packed::kExpandChunk);
     PTN_UNROLL
-    for (int k = 0; k < T::kRows; ++k) {
-      float c[16] = {};
-      multiply<E, W::kSteps, 4>(c, y[k], b);
-      store_chunk<E, T>(h, at.first_inner() + k, at.px, at.t, c);
-    }
+    for (int k = 0; k < T::kRows; ++k)
+      expand_row<E, T, W::kSteps>(h, at.first_inner() + k, at.px, at.t, y[k], b);
   }
 
   // Sums of a head: its part of the tile's partial, warps added in order.
