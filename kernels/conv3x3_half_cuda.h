@@ -6,28 +6,41 @@
 namespace pantiny {
 namespace cuda {
 
-// Features of a region [rows][width][slots] in shared memory, swizzled: 32 slots, then, of wider
-// ones, a second plane of 16.
+// Features of a region [rows][width][slots] in shared memory: 32 slots, then, of wider ones, a
+// second plane of 16. Pixels and their 16-byte parts are swizzled: the eight that an access takes
+// at once, every other pixel of a row or two pixels whole, meet no bank twice.
 template <class W, class T>
 struct FeatureTile {
-  static constexpr int kPlane = T::kHeight * T::kWidth * 64;
+  static constexpr int kRowBytes = T::kWidth * 64, kPlane = T::kHeight * kRowBytes;
   static constexpr size_t kBytes = static_cast<size_t>(T::kHeight) * T::kWidth * W::kPixelBytes;
   char* base;
 
-  PTN_DEVICE void load(uint32_t* a, int p, int row, int px, int t) const {
-    const int at = row * T::kWidth + swizzled(px);
-    set_pixel_words(a, p, load_words(base + at * 64 + t * 16));
-    if constexpr (W::kTiles > 4) {
-      const auto v = *reinterpret_cast<const TwoWords*>(base + kPlane + at * 32 + t * 8);
-      a[8 + p] = v.x;
-      a[10 + p] = v.y;
+  // Slots 8 part .. 8 part + 7 of a pixel.
+  PTN_DEVICE char* part(int row, int px, int part) const {
+    // rows are added last: a constant offset where rows are unrolled
+    if (part < 4) {
+      char* of_row = base + swizzled(px) * 64 + (part ^ ((px >> 2) & 3)) * 16;
+      return of_row + row * kRowBytes;
     }
+    char* of_row = base + kPlane + (px ^ (px >> 2 & 1)) * 32 + ((part - 4) ^ (px >> 3 & 1)) * 16;
+    return of_row + row * (kRowBytes / 2);
   }
+  // The fragment of step s of K, slots in their order, of 16 pixels from px on; of the next row
+  // it lies kRowBytes or, of the second plane, half as far ahead.
+  PTN_DEVICE const char* fragment(int s, int row, int px) const {
+    const int column = px + 2 * (lane() & 7) + (lane() >> 3 & 1);
+    return part(row,
+                column < 0               ? 0
+                : column > T::kWidth - 1 ? T::kWidth - 1
+                                         : column,
+                2 * s + (lane() >> 4));
+  }
+  // What a lane owns of a pixel.
   PTN_DEVICE void store(const uint32_t* a, int p, int row, int px, int t) const {
-    const int at = row * T::kWidth + swizzled(px);
-    store_words(base + at * 64 + t * 16, pixel_words(a, p));
+    store_words(part(row, px, t), pixel_words(a, p));
     if constexpr (W::kTiles > 4)
-      *reinterpret_cast<TwoWords*>(base + kPlane + at * 32 + t * 8) = TwoWords{a[8 + p], a[10 + p]};
+      *reinterpret_cast<TwoWords*>(part(row, px, 4 + (t >> 1)) + (t & 1) * 8) =
+          TwoWords{a[8 + p], a[10 + p]};
   }
 };
 
@@ -50,18 +63,17 @@ PTN_DEVICE void convolve(FeatureTile<W, T> in, const uint32_t* weights, const Pl
     uint32_t b[kAtOnce][kWords];
     PTN_UNROLL
     for (int dy = 0; dy < kAtOnce; ++dy) load_fragments(b[dy], weights + (tap + dy) * kTap);
-    int columns[2];
+    const char* from[W::kSteps];
     PTN_UNROLL
-    for (int p = 0; p < 2; ++p) {
-      const int c = at.px + p + dx - 1;
-      columns[p] = c < 0 ? 0 : c > T::kWidth - 1 ? T::kWidth - 1 : c;
-    }
+    for (int s = 0; s < W::kSteps; ++s)
+      from[s] = in.fragment(s, first - 1 + shift, at.px - 2 * at.g + dx - 1);
     PTN_UNROLL
     for (int i = 0; i < T::kRows + kAtOnce - 1; ++i) {
-      if (i >= rows + kAtOnce - 1) continue;
-      uint32_t a[2 * W::kTiles];
+      if (!at.is_core(i - (kAtOnce - 1), rows)) continue;
+      uint32_t a[4 * W::kSteps];
       PTN_UNROLL
-      for (int p = 0; p < 2; ++p) in.load(a, p, first - 1 + i + shift, columns[p], at.t);
+      for (int s = 0; s < W::kSteps; ++s)
+        load_matrices(a + 4 * s, from[s] + i * (s < 2 ? in.kRowBytes : in.kRowBytes / 2));
       PTN_UNROLL
       for (int dy = 0; dy < kAtOnce; ++dy) {
         const int o = i - dy;
@@ -80,43 +92,65 @@ struct TwoConvolutions {
   static constexpr int kHalo = 2;
   static constexpr size_t kBytes = 2 * FeatureTile<W, T>::kBytes;
 
-  template <bool WithPan>
-  static PTN_DEVICE void load(const Scene& s, const Place<T>& at, const void* x,
-                              FeatureTile<W, T> tile) {
+  // Returns the bits of the rows from at.first_row() on that are there.
+  static PTN_DEVICE uint32_t load(const Scene& s, const Place<T>& at, const void* x,
+                                  FeatureTile<W, T> tile) {
+    const uint32_t bits = at.template there<T::kRows + 1>(s, at.first_row());
+    const char* from = static_cast<const char*>(x) + at.template offset<W>(s, at.first_row());
     PTN_UNROLL
     for (int i = 0; i < T::kRows + 1; ++i) {
       const int row = at.first_row() + i;
-      if (row >= at.end_row()) continue;
+      if (!at.has_row(i)) continue;
       PTN_UNROLL
       for (int p = 0; p < 2; ++p) {
         uint32_t a[kFragment];
-        const bool there = at.there(s, row, p);
-        load_pixel<W>(a, p, x, at.pixel(s, row, p), at.t, there);
-        if (WithPan && there && at.t == W::kExtraLane)
-          a[2 * W::kExtraTile + p] =
-              E::pack(pan_at(s, at.image, at.y0 + row, at.x0 + at.px + p), 0.0f);
+        load_pixel<W>(a, p, from + i * row_bytes<W>(s) + p * W::kPixelBytes, at.t,
+                      bit(bits, 2 * i + p));
         tile.store(a, p, row, at.px + p, at.t);
       }
     }
+    return bits;
+  }
+
+  // PAN into slot C of what load() has stored, `bits` from there.
+  static PTN_DEVICE void add_pan(const Scene& s, const Place<T>& at, uint32_t bits,
+                                 FeatureTile<W, T> tile) {
+    if (at.t != W::kExtraLane) return;  // the lane that stored the slot
+    const float units = s.units_per_dn[at.image];
+    with_samples(s.pan, [&](const auto* pan) {
+      pan += at.image * s.pan.image_stride + (at.y0 + at.first_row()) * s.pan.row_stride +
+             (at.x0 + at.px) * s.pan.col_stride;
+      PTN_UNROLL
+      for (int i = 0; i < T::kRows + 1; ++i, pan += s.pan.row_stride) {
+        const int row = at.first_row() + i;
+        if (!at.has_row(i)) continue;
+        PTN_UNROLL
+        for (int p = 0; p < 2; ++p) {
+          const float dn =
+              bit(bits, 2 * i + p) ? static_cast<float>(pan[p * s.pan.col_stride]) : 0.0f;
+          char* slots = tile.part(row, at.px + p, W::kChannels / 8);
+          *reinterpret_cast<uint32_t*>(slots + W::kChannels % 8 * 2) =
+              E::pack_finite(dn * units, 0.0f);
+        }
+      }
+    });
   }
 
   // The first 3x3; zero where no pixel exists, before the second reads it.
-  template <bool Relu>
-  static PTN_DEVICE void first(const Scene& s, const Place<T>& at, FeatureTile<W, T> in,
-                               const uint32_t* weights, FeatureTile<W, T> out) {
+  template <class Pack>
+  static PTN_DEVICE void first(const Place<T>& at, uint32_t bits, FeatureTile<W, T> in,
+                               const uint32_t* weights, FeatureTile<W, T> out, Pack&& pack) {
     float sums[T::kRows][4 * W::kTiles];
     convolve<E, W, T, W::kTiles>(in, weights, at, at.first_inner(), T::kRows, sums);
+    if (at.group == 0) bits >>= 2;
     PTN_UNROLL
     for (int k = 0; k < T::kRows; ++k) {
-      const int row = at.first_inner() + k;
-      if (Relu) PTN_UNROLL
-      for (int e = 0; e < 4 * W::kTiles; ++e) sums[k][e] = sums[k][e] > 0 ? sums[k][e] : 0.0f;
       uint32_t a[kFragment];
-      pack_fragment<E, W::kTiles>(a, sums[k]);
+      pack_fragment(a, sums[k], W::kTiles, pack);
       PTN_UNROLL
       for (int p = 0; p < 2; ++p) {
-        if (!at.there(s, row, p)) clear_pixel<W>(a, p);
-        out.store(a, p, row, at.px + p, at.t);
+        if (!bit(bits, 2 * k + p)) clear_pixel<W>(a, p);
+        out.store(a, p, at.first_inner() + k, at.px + p, at.t);
       }
     }
   }

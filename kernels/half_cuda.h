@@ -13,7 +13,11 @@ namespace pantiny {
 namespace cuda {
 
 struct Half {
+  static constexpr bool kSums = true;  // products may be summed up in it
   static PTN_HOST_DEVICE uint32_t pack(float a, float b) { return pack_half(a, b); }
+  // what a wild sample may make large: finite, so that one pixel cannot spoil the sums of all
+  static PTN_DEVICE uint32_t pack_finite(float a, float b) { return pack_finite_half(a, b); }
+  static PTN_DEVICE uint32_t pack_relu(float a, float b) { return pack_relu_half(a, b); }
   static PTN_DEVICE void unpack(uint32_t u, float& a, float& b) { unpack_half(u, a, b); }
   static PTN_DEVICE uint32_t fma(uint32_t a, uint32_t b, uint32_t c) { return half_fma(a, b, c); }
   static PTN_DEVICE uint32_t mul(uint32_t a, uint32_t b) { return half_mul(a, b); }
@@ -23,7 +27,10 @@ struct Half {
 };
 
 struct Bf16 {
+  static constexpr bool kSums = false;
   static PTN_HOST_DEVICE uint32_t pack(float a, float b) { return pack_bf16(a, b); }
+  static PTN_DEVICE uint32_t pack_finite(float a, float b) { return pack_bf16(a, b); }
+  static PTN_DEVICE uint32_t pack_relu(float a, float b) { return pack_relu_bf16(a, b); }
   static PTN_DEVICE void unpack(uint32_t u, float& a, float& b) { unpack_bf16(u, a, b); }
   static PTN_DEVICE uint32_t fma(uint32_t a, uint32_t b, uint32_t c) { return bf16_fma(a, b, c); }
   static PTN_DEVICE uint32_t mul(uint32_t a, uint32_t b) { return bf16_mul(a, b); }
@@ -67,13 +74,13 @@ struct Tile {
   static_assert(Groups >= 2, "the first and the last group take the outer rows");
 };
 
-// Where a thread is: its lane's two pixels are columns px and px + 1 of the region.
+// Where a thread is: its lane's two pixels are columns px and px + 1 of the region. Bits 2i + p of
+// a word stand for pixel p of the i-th of some rows.
 template <class T>
 struct Place {
   int g, t, px, group;
   int image, x0, y0;  // column 0 and row 0 of the region
-  int64_t first;      // index of pixel px of row 0, may lie outside
-  bool column[2];     // of the image
+  uint32_t columns;   // those of the image, in every row
 
   PTN_DEVICE Place(const Scene& s, int halo) {
     const Dim3 b = block();
@@ -84,49 +91,72 @@ struct Place {
     image = b.z;
     x0 = b.x * (T::kWidth - 2 * halo) - halo;
     y0 = b.y * (T::kHeight - 2 * halo) - halo;
-    first = (static_cast<int64_t>(image) * s.height + y0) * s.width + x0 + px;
-    for (int p = 0; p < 2; ++p) column[p] = x0 + px + p >= 0 && x0 + px + p < s.width;
+    columns =
+        in_every_row(x0 + px >= 0 && x0 + px < s.width, x0 + px >= -1 && x0 + px + 1 < s.width);
   }
 
-  PTN_DEVICE int64_t pixel(const Scene& s, int row, int p) const {
-    return first + static_cast<int64_t>(row) * s.width + p;
+  static PTN_DEVICE uint32_t in_every_row(bool first, bool second) {
+    return (first ? 0x55555555u : 0u) | (second ? 0xaaaaaaaau : 0u);
   }
-  PTN_DEVICE bool in_image(const Scene& s, int row, int p) const {
-    return column[p] && y0 + row >= 0 && y0 + row < s.height;
+  // Columns that the tile of this block owns, `halo` from the region's sides.
+  PTN_DEVICE uint32_t owned(int halo) const {
+    return columns & in_every_row(px >= halo && px < T::kWidth - halo,
+                                  px + 1 >= halo && px + 1 < T::kWidth - halo);
   }
-  PTN_DEVICE bool there(const Scene& s, int row, int p) const {
-    return in_image(s, row, p) &&
-           (!s.valid.data || s.valid.data[image * s.valid.image_stride +
-                                          (y0 + row) * s.valid.row_stride + x0 + px + p] != 0);
-  }
-  // Bits 2i + p: pixel p of row `from` + i is there; i < Rows.
+  // Bits of rows `from` .. that are in the image.
   template <int Rows>
-  PTN_DEVICE uint32_t there_bits(const Scene& s, int from) const {
-    uint32_t bits = 0;
-    PTN_UNROLL
-    for (int i = 0; i < Rows; ++i) PTN_UNROLL
-    for (int p = 0; p < 2; ++p) bits |= (there(s, from + i, p) ? 1u : 0u) << (2 * i + p);
-    return bits;
+  PTN_DEVICE uint32_t in_image(const Scene& s, int from) const {
+    static_assert(Rows < 16, "two bits a row");
+    const int first = y0 + from, above = first < 0 ? -first : 0, end = s.height - first;
+    const int rows = end < 0 ? 0 : end > Rows ? Rows : end;
+    return columns & ((1u << 2 * rows) - 1u) & ~0u << 2 * (above > Rows ? Rows : above);
   }
-  // Whether the tile of this block owns a column, `halo` from the region's sides.
-  PTN_DEVICE bool owns_column(int halo, int p) const {
-    return column[p] && px + p >= halo && px + p < T::kWidth - halo;
+  // And of pixels that exist. All lanes of the warp ask for the same rows.
+  template <int Rows>
+  PTN_DEVICE uint32_t there(const Scene& s, int from) const {
+    const uint32_t bits = in_image<Rows>(s, from);
+    if (!s.valid.data) return bits;
+    // 16 pixels of two rows at a time, a lane each
+    const int x = x0 + px - 2 * g + (lane() & 15), y = y0 + from + (lane() >> 4);
+    const uint8_t* mask = s.valid.data + image * s.valid.image_stride + x;
+    uint32_t there = 0;
+    PTN_UNROLL
+    for (int i = 0; i < Rows; i += 2) {
+      const bool is = inside(s, y + i, x) && mask[(y + i) * s.valid.row_stride] != 0;
+      const uint32_t rows = ballot(is) >> 2 * g;
+      there |= ((rows & 3u) | (rows >> 14 & 12u)) << 2 * i;
+    }
+    return bits & there;
+  }
+
+  // A lane's part of its first pixel of a row of features; may lie outside of them.
+  template <class W>
+  PTN_DEVICE int64_t offset(const Scene& s, int row) const {
+    const int64_t y = static_cast<int64_t>(image) * s.height + y0 + row;
+    return (y * s.width + x0 + px) * W::kPixelBytes + t * 16;
   }
   // The rows that a warp finishes: a share of the inner ones, or of those without one more row
   // of halo (the first groups take what does not divide).
   PTN_DEVICE int first_inner() const { return 1 + group * T::kRows; }
   static constexpr int kCore = T::kGroups * T::kRows - 2;
-  PTN_DEVICE int core_rows() const {
-    return kCore / T::kGroups + (group < kCore % T::kGroups ? 1 : 0);
-  }
+  static constexpr int kCoreEach = kCore / T::kGroups, kMore = kCore % T::kGroups;
+  PTN_DEVICE int core_rows() const { return kCoreEach + (group < kMore ? 1 : 0); }
   PTN_DEVICE int first_core() const {
-    constexpr int kEach = kCore / T::kGroups, kMore = kCore % T::kGroups;
-    return 2 + group * kEach + (group < kMore ? group : kMore);
+    return 2 + group * kCoreEach + (group < kMore ? group : kMore);
+  }
+  // Whether row `i` is one of `rows` core rows: known when compiled, for all but the last.
+  static PTN_DEVICE bool is_core(int i, int rows) { return i < kCoreEach || i < rows; }
+  // Of the inner rows, those that the tile owns.
+  PTN_DEVICE uint32_t rows(int halo) const {
+    uint32_t bits = ~0u;
+    if (halo == 2 && group == 0) bits = ~3u;
+    if (halo == 2 && group == T::kGroups - 1) bits = (1u << 2 * (T::kRows - 1)) - 1u;
+    return bits;
   }
   // Of all rows of the region, those that a warp prepares: its inner ones and the outer ones.
   PTN_DEVICE int first_row() const { return group == 0 ? 0 : first_inner(); }
-  PTN_DEVICE int end_row() const {
-    return group == T::kGroups - 1 ? T::kHeight : first_inner() + T::kRows;
+  PTN_DEVICE bool has_row(int i) const {
+    return i < T::kRows || group == 0 || group == T::kGroups - 1;
   }
 };
 
@@ -175,13 +205,13 @@ PTN_DEVICE void clear_pixel(uint32_t* a, int p) {
   for (int j = 0; j < W::kTiles; ++j) a[2 * j + p] = 0;
 }
 
-// Results of products in 16 bits, as a fragment.
-template <class E, int Tiles>
-PTN_DEVICE void pack_fragment(uint32_t* a, const float* c) {
+// Results of products in 16 bits, as a fragment, by one of the element's ways to pack.
+template <class Pack>
+PTN_DEVICE void pack_fragment(uint32_t* a, const float* c, int tiles, Pack&& pack) {
   PTN_UNROLL
-  for (int j = 0; j < Tiles; ++j) {
-    a[2 * j] = E::pack(c[4 * j], c[4 * j + 1]);
-    a[2 * j + 1] = E::pack(c[4 * j + 2], c[4 * j + 3]);
+  for (int j = 0; j < tiles; ++j) {
+    a[2 * j] = pack(c[4 * j], c[4 * j + 1]);
+    a[2 * j + 1] = pack(c[4 * j + 2], c[4 * j + 3]);
   }
 }
 
@@ -189,25 +219,35 @@ struct alignas(8) TwoWords {
   uint32_t x, y;
 };
 
-// What a lane owns of one pixel of features; zeros where it is not `there`.
+// Bytes of a row of features.
 template <class W>
-PTN_DEVICE void load_pixel(uint32_t* a, int p, const void* features, int64_t pixel, int t,
-                           bool there) {
-  const char* from = static_cast<const char*>(features) + pixel * W::kPixelBytes;
-  set_pixel_words(a, p, there ? load_words(from + t * 16) : Words{0, 0, 0, 0});
+PTN_DEVICE int64_t row_bytes(const Scene& s) {
+  return static_cast<int64_t>(s.width) * W::kPixelBytes;
+}
+
+// What a lane owns of one pixel of features (Place::offset); zeros where it is not `there`.
+template <class W>
+PTN_DEVICE void load_pixel(uint32_t* a, int p, const char* from, int t, bool there) {
+  set_pixel_words(a, p, there ? load_words(from) : Words{0, 0, 0, 0});
   if constexpr (W::kTiles > 4) {
-    const auto v = there ? *reinterpret_cast<const TwoWords*>(from + 64 + t * 8) : TwoWords{0, 0};
+    const auto v = there ? *reinterpret_cast<const TwoWords*>(from + 64 - t * 8) : TwoWords{0, 0};
     a[8 + p] = v.x;
     a[10 + p] = v.y;
   }
 }
 
+// Stores those of a lane's two pixels that `owned` says, zeros where they are not `there`.
 template <class W>
-PTN_DEVICE void store_pixel(void* features, int64_t pixel, int t, const uint32_t* a, int p) {
-  char* to = static_cast<char*>(features) + pixel * W::kPixelBytes;
-  store_words(to + t * 16, pixel_words(a, p));
-  if constexpr (W::kTiles > 4)
-    *reinterpret_cast<TwoWords*>(to + 64 + t * 8) = TwoWords{a[8 + p], a[10 + p]};
+PTN_DEVICE void store_pixels(char* to, int t, uint32_t* a, uint32_t owned, uint32_t there) {
+  PTN_UNROLL
+  for (int p = 0; p < 2; ++p) {
+    if (!bit(owned, p)) continue;
+    if (!bit(there, p)) clear_pixel<W>(a, p);
+    store_words(to + p * W::kPixelBytes, pixel_words(a, p));
+    if constexpr (W::kTiles > 4)
+      *reinterpret_cast<TwoWords*>(to + p * W::kPixelBytes + 64 - t * 8) =
+          TwoWords{a[8 + p], a[10 + p]};
+  }
 }
 
 }  // namespace cuda

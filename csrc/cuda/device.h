@@ -50,6 +50,7 @@ PTN_DEVICE void sync_warp() { __syncwarp(); }
 PTN_DEVICE float shuffle_xor(float v, int mask) { return __shfl_xor_sync(~0u, v, mask); }
 PTN_DEVICE double shuffle_xor(double v, int mask) { return __shfl_xor_sync(~0u, v, mask); }
 PTN_DEVICE int64_t shuffle_xor(int64_t v, int mask) { return __shfl_xor_sync(~0u, v, mask); }
+PTN_DEVICE uint32_t ballot(bool yes) { return __ballot_sync(~0u, yes); }  // bit i: lane i's
 
 // Pairs of 16-bit numbers in one word, the first in the low half; the host packs weights.
 PTN_HOST_DEVICE uint32_t word(__half2 h) {
@@ -59,6 +60,17 @@ PTN_HOST_DEVICE uint32_t word(__half2 h) {
 }
 PTN_DEVICE __half2 halves(uint32_t u) { return *reinterpret_cast<__half2*>(&u); }
 PTN_HOST_DEVICE uint32_t pack_half(float a, float b) { return word(__floats2half2_rn(a, b)); }
+// The same, clamped to +-65504: no infinity from a finite number.
+PTN_DEVICE uint32_t pack_finite_half(float a, float b) {
+  uint32_t u;
+  asm("cvt.rn.satfinite.f16x2.f32 %0,%1,%2;" : "=r"(u) : "f"(b), "f"(a));
+  return u;
+}
+PTN_DEVICE uint32_t pack_relu_half(float a, float b) {  // max(., 0), clamped
+  uint32_t u;
+  asm("cvt.rn.relu.satfinite.f16x2.f32 %0,%1,%2;" : "=r"(u) : "f"(b), "f"(a));
+  return u;
+}
 PTN_DEVICE void unpack_half(uint32_t u, float& a, float& b) {
   const float2 f = __half22float2(halves(u));
   a = f.x;
@@ -72,6 +84,11 @@ PTN_HOST_DEVICE uint32_t pack_bf16(float a, float b) {
   const __nv_bfloat162 h = __floats2bfloat162_rn(a, b);
   uint32_t u;
   memcpy(&u, &h, sizeof u);
+  return u;
+}
+PTN_DEVICE uint32_t pack_relu_bf16(float a, float b) {
+  uint32_t u;
+  asm("cvt.rn.relu.bf16x2.f32 %0,%1,%2;" : "=r"(u) : "f"(b), "f"(a));
   return u;
 }
 PTN_DEVICE void unpack_bf16(uint32_t u, float& a, float& b) {
@@ -96,12 +113,27 @@ PTN_DEVICE void mma_half(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) 
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+// The same with sums in half; d[i]: row g + 8i.
+PTN_DEVICE void mma_half_sums(uint32_t* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16 {%0,%1},{%2,%3,%4,%5},{%6,%7},{%0,%1};"
+      : "+r"(d[0]), "+r"(d[1])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
 PTN_DEVICE void mma_bf16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},"
       "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+// Four 8 x 8 matrices of 16-bit numbers in shared memory, as a fragment holds them: lanes 8i ..
+// 8i + 7 give the rows of matrix i, 16 bytes each.
+PTN_DEVICE void load_matrices(uint32_t* a, const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3},[%4];"
+               : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3])
+               : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(row)))
+               : "memory");
 }
 // An 8 x 8 matrix of 16-bit numbers, transposed across the warp.
 PTN_DEVICE uint32_t transpose_8x8(uint32_t v) {
@@ -113,6 +145,11 @@ PTN_DEVICE uint32_t transpose_8x8(uint32_t v) {
 PTN_DEVICE float tanh_approx(float x) {  // relative error 2^-11
   float r;
   asm("tanh.approx.f32 %0,%1;" : "=f"(r) : "f"(x));
+  return r;
+}
+PTN_DEVICE uint32_t tanh_half(uint32_t x) {  // both within 2^-10.9
+  uint32_t r;
+  asm("tanh.approx.f16x2 %0,%1;" : "=r"(r) : "r"(x));
   return r;
 }
 PTN_DEVICE float rsqrt_approx(float x) { return rsqrtf(x); }  // 2 ulp

@@ -45,6 +45,14 @@ inline T shuffle_xor(T v, int mask) {
   return v;
 }
 
+inline uint32_t ballot(bool yes) {
+  const uint32_t mine = yes ? 1 : 0;
+  const uint32_t* all = exchange(&mine, 1);
+  uint32_t bits = 0;
+  for (int i = 0; i < 32; ++i) bits |= all[i * 32] << i;
+  return bits;
+}
+
 inline uint32_t float_bits(float x) {
   uint32_t u;
   std::memcpy(&u, &x, 4);
@@ -72,6 +80,15 @@ inline Halves halves(uint32_t u) {
 inline uint32_t pack_half(float a, float b) {
   return word({static_cast<_Float16>(a), static_cast<_Float16>(b)});
 }
+inline float finite_half(float x) {
+  constexpr float kMost = 65504;
+  return x > kMost ? kMost : x < -kMost ? -kMost : x;
+}
+inline uint32_t pack_finite_half(float a, float b) {
+  return pack_half(finite_half(a), finite_half(b));
+}
+inline float relu(float x) { return x < 0 ? 0.0f : x; }
+inline uint32_t pack_relu_half(float a, float b) { return pack_finite_half(relu(a), relu(b)); }
 inline void unpack_half(uint32_t u, float& a, float& b) {
   a = static_cast<float>(halves(u).a);
   b = static_cast<float>(halves(u).b);
@@ -95,6 +112,7 @@ inline uint32_t bf16_bits(float x) {  // nearest, ties to even
   return (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
 }
 inline uint32_t pack_bf16(float a, float b) { return bf16_bits(a) | bf16_bits(b) << 16; }
+inline uint32_t pack_relu_bf16(float a, float b) { return pack_bf16(relu(a), relu(b)); }
 inline void unpack_bf16(uint32_t u, float& a, float& b) {
   a = bits_float(u << 16);
   b = bits_float(u & 0xffff0000u);
@@ -138,8 +156,23 @@ inline void mma_16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1, Unpack
 inline void mma_half(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
   mma_16(d, a, b0, b1, unpack_half);
 }
+inline void mma_half_sums(uint32_t* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
+  float sums[4];
+  unpack_half(d[0], sums[0], sums[1]);
+  unpack_half(d[1], sums[2], sums[3]);
+  mma_half(sums, a, b0, b1);
+  d[0] = pack_half(sums[0], sums[1]);
+  d[1] = pack_half(sums[2], sums[3]);
+}
 inline void mma_bf16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
   mma_16(d, a, b0, b1, unpack_bf16);
+}
+inline void load_matrices(uint32_t* a, const void* row) {
+  uint32_t mine[4];
+  std::memcpy(mine, row, 16);
+  const uint32_t* all = exchange(mine, 4);
+  const int l = thread() & 31;
+  for (int i = 0; i < 4; ++i) a[i] = all[(8 * i + (l >> 2)) * 32 + (l & 3)];
 }
 inline uint32_t transpose_8x8(uint32_t v) {
   const uint32_t* all = exchange(&v, 1);
@@ -151,6 +184,11 @@ inline uint32_t transpose_8x8(uint32_t v) {
 }
 
 inline float tanh_approx(float x) { return std::tanh(x); }
+inline uint32_t tanh_half(uint32_t x) {
+  float a, b;
+  unpack_half(x, a, b);
+  return pack_half(std::tanh(a), std::tanh(b));
+}
 inline float rsqrt_approx(float x) { return 1.0f / std::sqrt(x); }
 inline float rsqrt_exact(float x) { return 1.0f / std::sqrt(x); }
 inline float fma_float(float a, float b, float c) { return std::fma(a, b, c); }

@@ -67,7 +67,8 @@ class HalfPacker {
     }
   }
 
-  // w [outputs][inputs][9] -> [dx][dy] fragments
+  // w [outputs][inputs][9] -> [dx][dy] fragments; rows of K in the order of the slots, as
+  // FeatureTile::fragment() has them
   template <class Output>
   static void convolution(uint32_t* out, const std::vector<float>& w, int outputs, int inputs,
                           int tiles, Output&& output) {
@@ -75,7 +76,7 @@ class HalfPacker {
     for (int dx = 0; dx < 3; ++dx)
       for (int dy = 0; dy < 3; ++dy)
         fragments(out + (dx * 3 + dy) * words, W::kSteps, tiles, [&](int s, int k, int j, int n) {
-          const int o = output(j, n), i = input_channel<W>(s, k);
+          const int o = output(j, n), i = 16 * s + k;
           return o < outputs && i < inputs ? w[(o * inputs + i) * 9 + dy * 3 + dx] : 0.0f;
         });
   }
@@ -107,10 +108,10 @@ class HalfPacker {
               return gate >= 2 * kC ? -1 : j < 2 ? gate : 2 * kC + gate;
             });
       fragments(out + P::kContract + c * P::kContractChunk, 1, W::kTiles,
-                [&](int, int k, int j, int n) {
+                [&](int, int k, int j, int n) {  // halved: gate() gives twice
                   const int o = output_channel<W>(j, n);
                   const int gate = 16 * c + 4 * ((k & 7) >> 1) + 2 * (k >> 3) + (k & 1);
-                  return o < kC && gate < 2 * kC ? b.contract[o * 2 * kC + gate] : 0.0f;
+                  return o < kC && gate < 2 * kC ? 0.5f * b.contract[o * 2 * kC + gate] : 0.0f;
                 });
     }
     for (int c = 0; c < P::kQkvChunks; ++c)

@@ -44,17 +44,23 @@ inline Scene whole(Scene s) {
   return s;
 }
 
-PTN_DEVICE float sample(const Samples& s, int64_t at) {
+// run(data) with the samples in their type.
+template <class Run>
+PTN_DEVICE auto with_samples(const Samples& s, Run&& run) {
   switch (s.dtype) {
     case PTN_U8:
-      return static_cast<float>(static_cast<const uint8_t*>(s.data)[at]);
+      return run(static_cast<const uint8_t*>(s.data));
     case PTN_U16:
-      return static_cast<float>(static_cast<const uint16_t*>(s.data)[at]);
+      return run(static_cast<const uint16_t*>(s.data));
     case PTN_I16:
-      return static_cast<float>(static_cast<const int16_t*>(s.data)[at]);
+      return run(static_cast<const int16_t*>(s.data));
     default:
-      return static_cast<const float*>(s.data)[at];
+      return run(static_cast<const float*>(s.data));
   }
+}
+
+PTN_DEVICE float sample(const Samples& s, int64_t at) {
+  return with_samples(s, [&](const auto* data) { return static_cast<float>(data[at]); });
 }
 
 PTN_DEVICE bool inside(const Scene& s, int y, int x) {

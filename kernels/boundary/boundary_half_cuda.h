@@ -57,12 +57,11 @@ struct BlockHalf {
     return norms + ((piece + part) * kWarp + lane()) * 16;
   }
 
-  // Pixels of a row; `bits` 0 and 1: which are there.
-  static PTN_DEVICE void load(const Args& a, const Place<T>& at, const void* from, int row,
-                              uint32_t bits, uint32_t* fragment) {
+  // A lane's part of a row; `bits` 0 and 1: which pixels are there.
+  static PTN_DEVICE void load(const char* from, int t, uint32_t bits, uint32_t* fragment) {
     PTN_UNROLL
     for (int p = 0; p < 2; ++p)
-      load_pixel<W>(fragment, p, from, at.pixel(a.scene, row, p), at.t, bit(bits, p));
+      load_pixel<W>(fragment, p, from + p * W::kPixelBytes, t, bit(bits, p));
   }
   static PTN_DEVICE void widen(const uint32_t* fragment, float* c) {
     PTN_UNROLL
@@ -74,17 +73,20 @@ struct BlockHalf {
 
   // Returns which pixels of the inner rows are there, bits 2k + p.
   static PTN_DEVICE uint32_t mix(const Args& a, const Place<T>& at, char* norms, Sums sums) {
-    const uint32_t bits = at.template there_bits<T::kRows + 1>(a.scene, at.first_row());
+    const uint32_t bits = at.template there<T::kRows + 1>(a.scene, at.first_row());
+    const int64_t offset = at.template offset<W>(a.scene, at.first_row());
+    const char* x_from = static_cast<const char*>(a.x) + offset;
+    const char* v_from = static_cast<const char*>(a.v) + offset;
     uint32_t b[2 * W::kSteps * W::kTiles];
     load_fragments(b, a.matrices + static_cast<int64_t>(at.image) * PackedModel<W>::kMatrix);
     PTN_UNROLL
     for (int i = 0; i < T::kRows + 1; ++i) {
       const int row = at.first_row() + i;
-      if (row >= at.end_row()) continue;
+      if (!at.has_row(i)) continue;
       uint32_t x[kFragment], v[kFragment];
       float c[4 * W::kTiles];
-      load(a, at, a.v, row, bits >> 2 * i, v);
-      load(a, at, a.x, row, bits >> 2 * i, x);
+      load(v_from + i * row_bytes<W>(a.scene), at.t, bits >> 2 * i, v);
+      load(x_from + i * row_bytes<W>(a.scene), at.t, bits >> 2 * i, x);
       widen(x, c);
       multiply<E, W::kSteps, W::kTiles>(c, v, b);
       uint32_t y[kFragment];
@@ -113,7 +115,7 @@ struct BlockHalf {
         PTN_UNROLL
         for (int i = 0; i < T::kRows + 1; ++i) {
           const int row = at.first_row() + i;
-          if (row >= at.end_row()) continue;
+          if (!at.has_row(i)) continue;
           uint32_t y[kFragment];
           PTN_UNROLL
           for (int k = 0; k < kFragment / 4; ++k) {
@@ -123,9 +125,7 @@ struct BlockHalf {
             y[4 * k + 2] = v.z;
             y[4 * k + 3] = v.w;
           }
-          float c[16] = {};
-          multiply<E, W::kSteps, 4>(c, y, b);
-          store_chunk<E, T>(h, row, at.px, at.t, c);
+          expand_row<E, T, W::kSteps>(h, row, at.px, at.t, y, b);
         }
       }
       sync_block();
@@ -136,28 +136,11 @@ struct BlockHalf {
                         uint32_t gated[4];
                         PTN_UNROLL
                         for (int p = 0; p < 2; ++p) PTN_UNROLL
-                        for (int j = 0; j < 2; ++j) {
-                          float a0, a1, b0, b1;
-                          E::unpack(o[p * 4 + j], a0, a1);
-                          E::unpack(o[p * 4 + 2 + j], b0, b1);
-                          gated[2 * j + p] = E::pack(gelu_approx(a0) * b0, gelu_approx(a1) * b1);
-                        }
+                        for (int j = 0; j < 2; ++j)
+                          gated[2 * j + p] = gate(E{}, o[p * 4 + j], o[p * 4 + 2 + j]);
                         multiply<E, 1, W::kTiles>(sums[k], gated, b);
                       });
       sync_block();  // before h is written again
-    }
-  }
-
-  static PTN_DEVICE void store(const Args& a, const Place<T>& at, int row, uint32_t bits,
-                               const float* c) {
-    if (row < kHalo || row >= T::kHeight - kHalo) return;
-    uint32_t f[kFragment];
-    pack_fragment<E, W::kTiles>(f, c);
-    PTN_UNROLL
-    for (int p = 0; p < 2; ++p) {
-      if (!at.owns_column(kHalo, p) || !at.in_image(a.scene, row, p)) continue;
-      if (!bit(bits, p)) clear_pixel<W>(f, p);
-      store_pixel<W>(a.x_out, at.pixel(a.scene, row, p), at.t, f, p);
     }
   }
 
@@ -170,11 +153,8 @@ struct BlockHalf {
     uint32_t b[2 * W::kSteps * 4];
     load_fragments(b, a.next + Packed::kQkv + chunk * Packed::kExpandChunk);
     PTN_UNROLL
-    for (int k = 0; k < T::kRows; ++k) {
-      float c[16] = {};
-      multiply<E, W::kSteps, 4>(c, y[k], b);
-      store_chunk<E, T>(h, at.first_inner() + k, at.px, at.t, c);
-    }
+    for (int k = 0; k < T::kRows; ++k)
+      expand_row<E, T, W::kSteps>(h, at.first_inner() + k, at.px, at.t, y[k], b);
   }
 
   // Sums of a head: its part of the tile's partial, warps added in order.
@@ -204,10 +184,10 @@ struct BlockHalf {
     using Packed = PackedBlock<W>;
     float* of_warps = reinterpret_cast<float*>(second);
     const int first = at.first_core(), rows = at.core_rows();
-    uint32_t bits = at.template there_bits<T::kRows>(a.scene, first);
-    PTN_UNROLL
-    for (int p = 0; p < 2; ++p)  // of the pixels that this tile owns
-      if (!at.owns_column(kHalo, p)) bits &= p == 0 ? 0xaaaaaaaau : 0x55555555u;
+    // of the pixels that this tile owns
+    const uint32_t bits = at.template there<T::kRows>(a.scene, first) & at.owned(kHalo);
+    const uint32_t owned = at.template in_image<T::kRows>(a.scene, first) & at.owned(kHalo);
+    char* v_to = static_cast<char*>(a.v_out) + at.template offset<W>(a.scene, first);
     PTN_NO_UNROLL
     for (int head = 0; head < W::kHeads; ++head) {
       expand_next(a, at, h, head, y);
@@ -241,23 +221,22 @@ struct BlockHalf {
     for (int chunk = 0; chunk < W::kValueChunks; ++chunk) {
       expand_next(a, at, h, W::kHeads + chunk, y);
       sync_block();
-      depthwise<E, T>(
-          h, a.next + Packed::kQkvDw + (W::kHeads + chunk) * kDwWords, at.px, at.t, first, rows,
-          [&](int k, const uint32_t* o) {
-            PTN_UNROLL
-            for (int p = 0; p < 2; ++p) {
-              const int row = first + k;
-              if (!at.owns_column(kHalo, p) || !at.in_image(a.scene, row, p)) continue;
-              char* to = static_cast<char*>(a.v_out) + at.pixel(a.scene, row, p) * W::kPixelBytes;
-              const bool in = bit(bits, 2 * k + p);
-              const uint32_t* v = o + 4 * p;
-              if (chunk == 0)
-                store_words(to + at.t * 16, in ? Words{v[0], v[1], v[2], v[3]} : Words{0, 0, 0, 0});
-              else
-                *reinterpret_cast<TwoWords*>(to + 64 + at.t * 8) =
-                    in ? TwoWords{v[0], v[1]} : TwoWords{0, 0};
-            }
-          });
+      depthwise<E, T>(h, a.next + Packed::kQkvDw + (W::kHeads + chunk) * kDwWords, at.px, at.t,
+                      first, rows, [&](int k, const uint32_t* o) {
+                        char* of_row = v_to + k * row_bytes<W>(a.scene);
+                        PTN_UNROLL
+                        for (int p = 0; p < 2; ++p) {
+                          if (!bit(owned, 2 * k + p)) continue;
+                          char* to = of_row + p * W::kPixelBytes;
+                          const bool in = bit(bits, 2 * k + p);
+                          const uint32_t* v = o + 4 * p;
+                          if (chunk == 0)
+                            store_words(to, in ? Words{v[0], v[1], v[2], v[3]} : Words{0, 0, 0, 0});
+                          else
+                            *reinterpret_cast<TwoWords*>(to + 64 - at.t * 8) =
+                                in ? TwoWords{v[0], v[1]} : TwoWords{0, 0};
+                        }
+                      });
       if (chunk + 1 < W::kValueChunks) sync_block();
     }
   }
@@ -271,18 +250,27 @@ struct BlockHalf {
       bits = mix(a, at, second, sums);
       feed_forward(a, at, h, second, sums);
     } else {
-      bits = at.template there_bits<T::kRows>(a.scene, at.first_inner());
+      bits = at.template there<T::kRows>(a.scene, at.first_inner());
+      const char* from =
+          static_cast<const char*>(a.x) + at.template offset<W>(a.scene, at.first_inner());
       PTN_UNROLL
       for (int k = 0; k < T::kRows; ++k) {
         uint32_t x[kFragment];
-        load(a, at, a.x, at.first_inner() + k, bits >> 2 * k, x);
+        load(from + k * row_bytes<W>(a.scene), at.t, bits >> 2 * k, x);
         widen(x, sums[k]);
       }
     }
     uint32_t y[T::kRows][kFragment];
+    const uint32_t owned = at.template in_image<T::kRows>(a.scene, at.first_inner()) &
+                           at.owned(kHalo) & at.rows(kHalo);
+    char* x_to = static_cast<char*>(a.x_out) + at.template offset<W>(a.scene, at.first_inner());
     PTN_UNROLL
     for (int k = 0; k < T::kRows; ++k) {
-      if constexpr (kApplies) store(a, at, at.first_inner() + k, bits >> 2 * k, sums[k]);
+      if constexpr (kApplies) {
+        uint32_t f[kFragment];
+        pack_fragment(f, sums[k], W::kTiles, E::pack_finite);
+        store_pixels<W>(x_to + k * row_bytes<W>(a.scene), at.t, f, owned >> 2 * k, bits >> 2 * k);
+      }
       if constexpr (kSumsUp)
         norm_fragment<E, W>(y[k], sums[k], at.t, bit(bits, 2 * k), bit(bits, 2 * k + 1));
     }

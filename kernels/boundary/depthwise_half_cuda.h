@@ -44,12 +44,28 @@ PTN_DEVICE void norm_fragment(uint32_t (&a)[2 * W::kTiles], const float* c, int 
   }
 }
 
-// x/2 (1 + tanh(x (a + b x^2 + c x^4))): within 2.6e-5 of the exact one, its tanh within 2^-11.
-PTN_DEVICE float gelu_approx(float x) {
-  const float x2 = x * x;
+// 2 gelu(a) b of pairs; the 2 is made good by the packed weights of what follows.
+//
+// In half: gelu as x/2 (1 + tanh(x (c + d x^2))), within 2.7e-4 of the exact one where nothing is
+// rounded; what x^2 overflows to leaves tanh at +-1.
+PTN_DEVICE uint32_t gate(Half, uint32_t a, uint32_t b) {
+  const uint32_t c = pack_half(0.80015f, 0.80015f), d = pack_half(0.034704f, 0.034704f);
+  const uint32_t t = tanh_half(half_mul(half_fma(half_mul(a, a), d, c), a));
+  const uint32_t product = half_mul(a, b);
+  return half_fma(product, t, product);
+}
+// x/2 (1 + tanh(x (c + d x^2 + e x^4))): within 2.6e-5, its tanh within 2^-11. The polynomial
+// falls beyond x^2 = 52, where tanh is 1.
+PTN_DEVICE float twice_gelu(float x) {
+  const float square = x * x, x2 = square < 50.0f ? square : 50.0f;
   const float u = fma_float(x2, fma_float(x2, -0.000351928372f, 0.0370081799f), 0.7975051f) * x;
-  const float half = 0.5f * x;
-  return fma_float(half, tanh_approx(u), half);
+  return fma_float(x, tanh_approx(u), x);
+}
+PTN_DEVICE uint32_t gate(Bf16, uint32_t a, uint32_t b) {
+  float a0, a1, b0, b1;
+  unpack_bf16(a, a0, a1);
+  unpack_bf16(b, b0, b1);
+  return pack_bf16(twice_gelu(a0) * b0, twice_gelu(a1) * b1);
 }
 
 // An expanded chunk h [rows][width] of 32 channels, 64 bytes a pixel: lane t's 16 bytes are what
@@ -58,12 +74,23 @@ constexpr int kChunkPixelBytes = 64;
 
 template <class T>
 PTN_DEVICE char* chunk_pixel(char* h, int row, int px, int t) {
-  return h + (row * T::kWidth + swizzled(px)) * kChunkPixelBytes + t * 16;
+  char* of_row = h + swizzled(px) * kChunkPixelBytes + t * 16;
+  return of_row + row * (T::kWidth * kChunkPixelBytes);
 }
-template <class E, class T>
-PTN_DEVICE void store_chunk(char* h, int row, int px, int t, const float* c) {
-  uint32_t a[8];
-  pack_fragment<E, 4>(a, c);
+// A row of a chunk: norms y times a 1x1, K of Steps.
+template <class E, class T, int Steps>
+PTN_DEVICE void expand_row(char* h, int row, int px, int t, const uint32_t* y, const uint32_t* b) {
+  uint32_t a[8] = {};
+  if constexpr (E::kSums) {
+    PTN_UNROLL
+    for (int j = 0; j < 4; ++j) PTN_UNROLL
+    for (int s = 0; s < Steps; ++s)
+      mma_half_sums(a + 2 * j, y + 4 * s, b[2 * (s * 4 + j)], b[2 * (s * 4 + j) + 1]);
+  } else {
+    float c[16] = {};
+    multiply<E, Steps, 4>(c, y, b);
+    pack_fragment(a, c, 4, E::pack);
+  }
   store_words(chunk_pixel<T>(h, row, px, t), pixel_words(a, 0));
   store_words(chunk_pixel<T>(h, row, px + 1, t), pixel_words(a, 1));
 }
@@ -72,8 +99,8 @@ PTN_DEVICE void store_chunk(char* h, int row, int px, int t, const float* c) {
 // first + k, o [2 pixels][4 words]. Three rows of sums are alive. The outermost columns of the
 // region come out wrong: nothing inside needs them.
 template <class E, class T, class Out>
-PTN_DEVICE void depthwise(const char* h, const uint32_t* weights, int px, int t, int first,
-                          int rows, Out&& out) {
+PTN_DEVICE void depthwise(char* h, const uint32_t* weights, int px, int t, int first, int rows,
+                          Out&& out) {
   uint32_t w[36];  // [9 taps][4 words]
   PTN_UNROLL
   for (int i = 0; i < 9; ++i) {
@@ -86,13 +113,13 @@ PTN_DEVICE void depthwise(const char* h, const uint32_t* weights, int px, int t,
   uint32_t sum[3][8];
   PTN_UNROLL
   for (int i = 0; i < T::kRows + 2; ++i) {
-    if (i >= rows + 2) continue;
+    if (!Place<T>::is_core(i - 2, rows)) continue;
     uint32_t in[4][4];  // columns px - 1 .. px + 2
     PTN_UNROLL
     for (int c = 0; c < 4; ++c) {
       int column = px - 1 + c;
       column = column < 0 ? 0 : column > T::kWidth - 1 ? T::kWidth - 1 : column;
-      const Words v = load_words(chunk_pixel<T>(const_cast<char*>(h), first - 1 + i, column, t));
+      const Words v = load_words(chunk_pixel<T>(h, first - 1 + i, column, t));
       in[c][0] = v.x;
       in[c][1] = v.y;
       in[c][2] = v.z;

@@ -24,26 +24,24 @@ struct FuseHalf {
   static PTN_DEVICE void run(const Args& a, char* shared) {
     const Place<T> at(a.scene, kHalo);
     const FeatureTile<W, T> x{shared}, between{shared + FeatureTile<W, T>::kBytes};
-    Two::template load<true>(a.scene, at, a.x, x);
+    const uint32_t bits = Two::load(a.scene, at, a.x, x);
+    Two::add_pan(a.scene, at, bits, x);
     sync_block();
-    Two::template first<true>(a.scene, at, x, a.weights + PackedModel<W>::kFuse1, between);
+    Two::first(at, bits, x, a.weights + PackedModel<W>::kFuse1, between, E::pack_relu);
     sync_block();
     float sums[T::kRows][4 * W::kTiles];
     const int first = at.first_core(), rows = at.core_rows();
     convolve<E, W, T, W::kTiles>(between, a.weights + PackedModel<W>::kFuse2, at, first, rows,
                                  sums);
+    const uint32_t there = at.template there<T::kRows>(a.scene, first);
+    const uint32_t owned = at.template in_image<T::kRows>(a.scene, first) & at.owned(kHalo);
+    char* to = static_cast<char*>(a.out) + at.template offset<W>(a.scene, first);
     PTN_UNROLL
     for (int k = 0; k < T::kRows; ++k) {
-      if (k >= rows) continue;
+      if (!at.is_core(k, rows)) continue;
       uint32_t f[2 * W::kTiles];
-      pack_fragment<E, W::kTiles>(f, sums[k]);
-      PTN_UNROLL
-      for (int p = 0; p < 2; ++p) {
-        const int row = first + k;
-        if (!at.owns_column(kHalo, p) || !at.in_image(a.scene, row, p)) continue;
-        if (!at.there(a.scene, row, p)) clear_pixel<W>(f, p);
-        store_pixel<W>(a.out, at.pixel(a.scene, row, p), at.t, f, p);
-      }
+      pack_fragment(f, sums[k], W::kTiles, E::pack_finite);
+      store_pixels<W>(to + k * row_bytes<W>(a.scene), at.t, f, owned >> 2 * k, there >> 2 * k);
     }
   }
 };

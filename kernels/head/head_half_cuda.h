@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/half_weights.h"
+#include "kernels/ms_tile_cuda.h"
 
 namespace pantiny {
 namespace cuda {
@@ -19,26 +20,49 @@ struct HeadHalf {
     const uint32_t* weights;  // PackedModel
   };
 
-  static constexpr size_t shared_bytes(const Args&) {
-    return static_cast<size_t>(T::kHeight) * T::kWidth * sizeof(TwoWords);
-  }
+  using Ms = MsTile<T::kHeight, T::kWidth, kThreads>;
+  static constexpr size_t kMsUp = static_cast<size_t>(T::kHeight) * T::kWidth * sizeof(TwoWords);
+
+  static constexpr size_t shared_bytes(const Args&) { return kMsUp + Ms::kBytes; }
 
   static PTN_DEVICE void run(const Args& a, char* shared) {
     const Scene& s = a.scene;
-    const Place<T> at(a.scene, kHalo);
+    const Place<T> at(s, kHalo);
     auto* ms_up = reinterpret_cast<TwoWords*>(shared);  // [rows][width]: bands 0..3
+    const Ms ms(s, at.image, at.y0, at.x0, shared + kMsUp);
+    ms.mix(s);
+    sync_block();
+    const float units = s.units_per_dn[at.image];
     for (int i = thread(); i < T::kHeight * T::kWidth; i += kThreads) {
-      const int iy = at.y0 + i / T::kWidth, ix = at.x0 + i % T::kWidth;
+      const int row = i / T::kWidth, iy = at.y0 + row, ix = at.x0 + i % T::kWidth;
       TwoWords v{0, 0};
       if (exists(s, at.image, iy, ix)) {
-        v.x = E::pack(ms_up_at(s, at.image, 0, iy, ix), ms_up_at(s, at.image, 1, iy, ix));
-        v.y = E::pack(ms_up_at(s, at.image, 2, iy, ix), ms_up_at(s, at.image, 3, iy, ix));
+        const CubicTaps& taps = s.columns[ix];
+        const auto value = [&](int band) { return ms.cubic(taps, row, band) * units; };
+        v.x = E::pack_finite(value(0), value(1));
+        v.y = E::pack_finite(value(2), value(3));
       }
       ms_up[i] = v;
+    }
+    if (s.ms_valid.data) {  // where the cubic is NaN: a thread's own pixels again
+      constexpr int kEach = (T::kHeight * T::kWidth + kThreads - 1) / kThreads * Ms::kBands;
+      PTN_NO_UNROLL
+      for (int n = 0; n < kEach; ++n) {
+        const int i = thread() + n / Ms::kBands * kThreads, band = n % Ms::kBands;
+        const int row = i / T::kWidth, iy = at.y0 + row, ix = at.x0 + i % T::kWidth;
+        if (i >= T::kHeight * T::kWidth || !exists(s, at.image, iy, ix)) continue;
+        const float dn = ms.cubic(s.columns[ix], row, band);
+        if (dn == dn) continue;
+        const uint32_t v = E::pack_finite(ms_up_at(s, at.image, band, iy, ix), 0.0f);
+        reinterpret_cast<uint16_t*>(shared)[i * Ms::kBands + band] = static_cast<uint16_t>(v);
+      }
     }
     uint32_t b[2 * kSteps * W::kTiles];
     load_fragments(b, a.weights + PackedModel<W>::kHead);
     sync_block();
+    const uint32_t there = at.template there<T::kRows>(s, at.first_inner());
+    const uint32_t owned = at.template in_image<T::kRows>(s, at.first_inner()) & at.owned(kHalo);
+    char* to = static_cast<char*>(a.x) + at.template offset<W>(s, at.first_inner());
     PTN_UNROLL
     for (int k = 0; k < T::kRows; ++k) {
       const int row = at.first_inner() + k;
@@ -58,13 +82,8 @@ struct HeadHalf {
       float c[4 * W::kTiles] = {};
       multiply<E, kSteps, W::kTiles>(c, taps, b);
       uint32_t f[2 * W::kTiles];
-      pack_fragment<E, W::kTiles>(f, c);
-      PTN_UNROLL
-      for (int p = 0; p < 2; ++p) {
-        if (!at.owns_column(kHalo, p) || !at.in_image(s, row, p)) continue;
-        if (!at.there(s, row, p)) clear_pixel<W>(f, p);
-        store_pixel<W>(a.x, at.pixel(s, row, p), at.t, f, p);
-      }
+      pack_fragment(f, c, W::kTiles, E::pack_finite);
+      store_pixels<W>(to + k * row_bytes<W>(s), at.t, f, owned >> 2 * k, there >> 2 * k);
     }
   }
 };

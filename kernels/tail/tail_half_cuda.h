@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/conv3x3_half_cuda.h"
+#include "kernels/ms_tile_cuda.h"
 
 namespace pantiny {
 namespace cuda {
@@ -19,31 +20,50 @@ struct TailHalf {
     const uint32_t* weights;  // PackedModel
   };
 
+  using Ms = MsTile<T::kHeight - 2 * kHalo, T::kWidth - 2 * kHalo, kThreads>;
+
+  // MS takes the place of x after the first 3x3; behind it, what a thread interpolates by itself.
+  static constexpr size_t kOwn = Ms::kBytes;
+  static_assert(kOwn + sizeof(float) * 2 * T::kRows * kThreads <= FeatureTile<W, T>::kBytes, "");
   static constexpr size_t shared_bytes(const Args&) { return Two::kBytes; }
 
   static PTN_DEVICE void run(const Args& a, char* shared) {
-    const Place<T> at(a.scene, kHalo);
+    const Scene& s = a.scene;
+    const Place<T> at(s, kHalo);
     const FeatureTile<W, T> x{shared}, refined{shared + FeatureTile<W, T>::kBytes};
-    Two::template load<false>(a.scene, at, a.x, x);
+    uint32_t bits = Two::load(s, at, a.x, x);
     sync_block();
-    Two::template first<false>(a.scene, at, x, a.weights + PackedModel<W>::kRefine, refined);
+    Two::first(at, bits, x, a.weights + PackedModel<W>::kRefine, refined, E::pack_finite);
     sync_block();
+    const Ms ms(s, at.image, at.y0 + kHalo, at.x0 + kHalo, shared);
+    ms.mix(s);
     float sums[T::kRows][4];  // band t of two pixels: column 2t of the product
     const int first = at.first_core(), rows = at.core_rows();
     convolve<E, W, T, 1>(refined, a.weights + PackedModel<W>::kOutput, at, first, rows, sums);
-    const Scene& s = a.scene;
-    const int64_t plane = static_cast<int64_t>(s.height) * s.width;
+    sync_block();
+    bits = at.template there<T::kRows>(s, first);
+    const uint32_t owned =
+        at.template in_image<T::kRows>(s, first) & at.owned(kHalo) & ((1u << 2 * rows) - 1u);
+    float* own = reinterpret_cast<float*>(shared + kOwn) + thread();
+    if (s.ms_valid.data) PTN_NO_UNROLL
+    for (int i = 0; i < 2 * rows; ++i) {
+      const int y = at.y0 + first + i / 2, x = at.x0 + at.px + (i & 1);
+      if (bit(bits & owned, i)) own[i * kThreads] = ms_up_at(s, at.image, at.t, y, x);
+    }
+    const float units = s.units_per_dn[at.image];
+    const int64_t line = (static_cast<int64_t>(at.image) * 4 + at.t) * s.height + at.y0 + first;
+    float* to = a.fused + line * s.width + at.x0 + at.px;
     PTN_UNROLL
-    for (int k = 0; k < T::kRows; ++k) {
-      if (k >= rows) continue;
+    for (int p = 0; p < 2; ++p) {
+      if (!bit(owned, p)) continue;
+      const CubicTaps& taps = s.columns[at.x0 + at.px + p];
       PTN_UNROLL
-      for (int p = 0; p < 2; ++p) {
-        const int row = first + k, iy = at.y0 + row, ix = at.x0 + at.px + p;
-        if (!at.owns_column(kHalo, p) || !at.in_image(s, row, p)) continue;
-        const float v =
-            at.there(s, row, p) ? sums[k][2 * p] + ms_up_at(s, at.image, at.t, iy, ix) : 0.0f;
-        a.fused[(static_cast<int64_t>(at.image) * 4 + at.t) * plane +
-                static_cast<int64_t>(iy) * s.width + ix] = v;
+      for (int k = 0; k < T::kRows; ++k) {
+        if (!bit(owned, 2 * k + p)) continue;
+        const float dn = ms.cubic(taps, first + k - kHalo, at.t);
+        const float ms_up = dn == dn ? dn * units : own[(2 * k + p) * kThreads];
+        to[static_cast<int64_t>(k) * s.width + p] =
+            bit(bits, 2 * k + p) ? sums[k][2 * p] + ms_up : 0.0f;
       }
     }
   }
