@@ -15,7 +15,7 @@ from pantiny.kernels.windows.windows_ref import Maps, windows_ref
 
 from .build import WITH_GPU, library
 from .faults_quality import FAULTS
-from .quality import C1, C2, SOURCES, Kernels, Sums, error_bound
+from .quality import C1, C2, SOURCES, Kernels, Sums, error_bound, mirrored
 
 pytestmark = pytest.mark.skipif(WITH_GPU, reason="barriers are dropped: for the emulator only")
 
@@ -56,7 +56,8 @@ def window_truth(case: WindowCase, index: Any) -> tuple[Inputs, Maps]:
 @lru_cache
 def block_truth(case: WindowCase) -> tuple[Inputs, Moments]:
     i = inputs(case)
-    return i, blocks_ref(i.planes, i.pairs, case.window, i.valid)
+    taller = mirrored(i, case.window)
+    return i, blocks_ref(taller.planes, taller.pairs, case.window, taller.valid)
 
 
 def wrong_sums(kernels: Kernels, case: WindowCase, index: str) -> bool:
