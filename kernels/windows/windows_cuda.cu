@@ -65,7 +65,7 @@ struct WindowTile {
   using Real = std::conditional_t<kAnchored, double, float>;
 
   static constexpr const char* kName = "windows_kernel";
-  static constexpr int kThreads = 128, kMinBlocks = kRun == 8 ? 3 : 4;
+  static constexpr int kThreads = 128, kMinBlocks = kRun == 4 ? 4 : 3;
   static constexpr int kRuns = kCols / kRun * kRun;  // of a quantity
   static_assert(kRuns * 2 == kThreads && kRun * (kCols / kRun) == kRuns, "two quantities at once");
   static_assert(PTN_WINDOW_ROWS % kRun == 0, "rows of tiles end where rows of blocks do");
