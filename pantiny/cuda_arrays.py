@@ -39,6 +39,8 @@ class Pair:
     floats : bool
         Whether one of the images may hold NaN.
     device, stream : int
+    keep : tuple
+        What lends the images by DLPack alone: work on them ends before it goes.
     """
 
     ms_shape: tuple[int, int, int, int]
@@ -50,6 +52,7 @@ class Pair:
     floats: bool
     device: int
     stream: int
+    keep: tuple[Any, ...] = ()
 
 
 def _hollow(v: View) -> np.ndarray:
@@ -83,22 +86,30 @@ def device_pair(ms: Any, pan: Any) -> Pair:
         "float32" in (m.dtype, p.dtype),
         m.device,
         m.stream,
+        tuple(v.owner for v in (m, p) if v.lent),
     )
 
 
-def _result(out: Any, like: Any, pair: Pair) -> tuple[Any, Samples]:
+def _result(out: Any, like: Any, pair: Pair) -> tuple[Any, Samples, Any]:
+    """The result, where kernels write it, and what lends it by DLPack alone, or None."""
     need: tuple[int, ...] = (*pair.ms_shape[:2], *pair.pan_shape[1:])
     if not pair.batched:
         need = need[1:]
-    result = empty_like(like, need, pair.dtype, pair.stream) if out is None else out
-    v = view(result, "out")
+    if out is None:
+        out = empty_like(like, need, pair.dtype, pair.stream, pair.device)
+    v = view(out, "out")
+    if v.read_only:
+        raise OptionError(
+            "out: got a read-only array on the device; need one that may be written; call without "
+            "out to have it made"
+        )
     if v.shape != need or v.dtype != pair.dtype or v.device != pair.device:
         raise ShapeError(
             f"out: got {v.dtype} {v.shape} on cuda:{v.device}; need {pair.dtype} {need} on "
             f"cuda:{pair.device}; call without out to have it made"
         )
     strides = [*(v.strides if pair.batched else (0, *v.strides))]
-    return result, (v.address, DTYPES[v.dtype], strides)
+    return out, (v.address, DTYPES[v.dtype], strides), v.owner if v.lent else None
 
 
 def _given_mask(mask: Any, pair: Pair) -> tuple[Mask, Mask, Any]:
@@ -223,7 +234,7 @@ def fuse_on_device(
     before = core.use(pair.device)
     try:
         masks = _masks(pair, mask, nodata, ratio)
-        result, into = _result(out, ms, pair)
+        result, into, lent = _result(out, ms, pair)
         count, _, h, w = pair.ms_shape
         for done, group in enumerate(groups):
             geometry = cuda.Geometry(
@@ -264,8 +275,8 @@ def fuse_on_device(
                 )
             if progress:
                 progress((done + 1) / len(groups))
-        if masks.keep:
-            core.wait(pair.stream)  # before its memory goes
+        if masks.keep or pair.keep or lent is not None:
+            core.wait(pair.stream)  # before their memory goes
     finally:
         core.use(before)
     return result

@@ -1,9 +1,10 @@
-"""Arrays on a CUDA device as the kernels see them: torch, cupy, `__cuda_array_interface__`."""
+"""Arrays on a CUDA device as the kernels see them: torch, cupy, array interface, DLPack."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,9 @@ from .cuda import DTYPES
 from .errors import BackendError, DtypeError
 
 _DEFAULT_STREAMS = (None, 1, 2)  # of the array interface: none, and the two default ones
+_LEGACY_STREAM = 1  # as DLPack numbers it; 0 is not allowed there
+_DLPACK_CUDA = (2, 13)  # device types: memory of the device, managed memory
+_DLPACK_VERSION = (1, 0)
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class View:
         As numpy names it.
     device, stream : int
         ``stream`` is a ``cudaStream_t``; 0 is the default stream.
+    read_only : bool
+    lent : bool
+        By DLPack alone: the memory may be used anew as soon as ``owner`` goes, so that work on it
+        must be over by then.
     """
 
     owner: Any
@@ -40,21 +48,37 @@ class View:
     dtype: str
     device: int
     stream: int
+    read_only: bool = False
+    lent: bool = False
+
+
+@contextmanager
+def using(device: int) -> Iterator[Any]:
+    """The extension, with ``device`` the current one."""
+    core = cuda.module()
+    before = core.use(device)
+    try:
+        yield core
+    finally:
+        core.use(before)
 
 
 class DeviceArray:
     """A result on a device, for callers whose arrays are neither torch's nor cupy's.
 
-    Read it through ``__cuda_array_interface__``, or copy it with ``to_host``.
+    Read it through ``__cuda_array_interface__`` or DLPack (``jax.dlpack.from_dlpack(result)``,
+    ``torch.from_dlpack(result)``), which copy nothing, or copy it with ``to_host``.
 
     Attributes
     ----------
     shape : tuple of int
     dtype : numpy dtype
+    device : int
+        Number of the CUDA device.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: str, stream: int) -> None:
-        self.shape, self.dtype = shape, np.dtype(dtype)
+    def __init__(self, shape: tuple[int, ...], dtype: str, stream: int, device: int = 0) -> None:
+        self.shape, self.dtype, self.device = shape, np.dtype(dtype), device
         self._stream = stream
         self._memory = cuda.module().Memory(int(np.prod(shape)) * self.dtype.itemsize)
 
@@ -69,10 +93,48 @@ class DeviceArray:
             "version": 3,
         }
 
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return _DLPACK_CUDA[0], self.device
+
+    def __dlpack__(
+        self,
+        *,
+        stream: int | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """A capsule that keeps the memory alive; see the DLPack specification.
+
+        Raises
+        ------
+        BufferError
+            If another device or a copy is asked for.
+        """
+        if copy or (dl_device is not None and tuple(dl_device) != self.__dlpack_device__()):
+            raise BufferError(
+                f"__dlpack__: got copy={copy!r}, dl_device={dl_device!r}; need this memory, on "
+                f"device {self.__dlpack_device__()}; leave both out, or copy with to_host()"
+            )
+        theirs = 0 if stream in (None, _LEGACY_STREAM) else stream
+        with using(self.device) as core:
+            if theirs not in (-1, self._stream):  # -1: the consumer takes care
+                core.wait(self._stream)
+            return core.to_dlpack(
+                owner=self._memory,
+                address=self._memory.address,
+                shape=self.shape,
+                kind=self.dtype.kind,
+                bits=8 * self.dtype.itemsize,
+                device=self.device,
+                versioned=max_version is not None and max_version[0] >= _DLPACK_VERSION[0],
+            )
+
     def to_host(self) -> np.ndarray:
         """A numpy copy; waits for the stream."""
         host = np.empty(self.shape, self.dtype)
-        self._memory.copy_out(host, self._stream)
+        with using(self.device):
+            self._memory.copy_out(host, self._stream)
         return host
 
 
@@ -85,7 +147,48 @@ def is_device_array(x: Any) -> bool:
     """Whether ``x`` lives on a CUDA device."""
     if _torch_tensor(x):
         return bool(x.is_cuda)
-    return hasattr(x, "__cuda_array_interface__")
+    if hasattr(x, "__cuda_array_interface__"):
+        return True
+    return hasattr(x, "__dlpack_device__") and int(x.__dlpack_device__()[0]) in _DLPACK_CUDA
+
+
+def _device_of(x: Any) -> int:
+    """Number of the device of an array with the array interface: as cupy or we say it, or 0."""
+    device = getattr(x, "device", None)
+    return device if isinstance(device, int) else int(getattr(device, "id", 0) or 0)
+
+
+def _lent(x: Any, name: str) -> View:
+    """What an array that speaks DLPack only lends, ready on the legacy default stream."""
+    core = cuda.module()
+    try:
+        try:
+            capsule = x.__dlpack__(stream=_LEGACY_STREAM, max_version=_DLPACK_VERSION)
+        except TypeError:  # a producer of before version 1
+            capsule = x.__dlpack__(stream=_LEGACY_STREAM)
+        held = core.Imported(capsule)
+    except (BufferError, TypeError, ValueError) as error:
+        raise BackendError(
+            f"{name}: got a {type(x).__name__} that DLPack cannot hand over ({error}); need an "
+            f"array in the memory of a CUDA device; copy {name} to host memory"
+        ) from error
+    kind, device = held.device
+    if kind not in _DLPACK_CUDA:
+        raise BackendError(
+            f"{name}: got a {type(x).__name__} that DLPack hands over on device type {kind}; need "
+            f"CUDA memory, type {' or '.join(map(str, _DLPACK_CUDA))}; move {name} there"
+        )
+    return View(
+        held,
+        held.address,
+        tuple(held.shape),
+        tuple(held.strides),
+        held.dtype,
+        device,
+        0,
+        held.read_only,
+        lent=True,
+    )
 
 
 def view(x: Any, name: str, dtypes: Sequence[str] = tuple(DTYPES)) -> View:
@@ -115,6 +218,8 @@ def view(x: Any, name: str, dtypes: Sequence[str] = tuple(DTYPES)) -> View:
             x.device.index or 0,
             stream,
         )
+    elif not hasattr(x, "__cuda_array_interface__"):
+        found = _lent(x, name)
     else:
         about = x.__cuda_array_interface__
         dtype = np.dtype(about["typestr"])
@@ -129,8 +234,9 @@ def view(x: Any, name: str, dtypes: Sequence[str] = tuple(DTYPES)) -> View:
             shape,
             tuple(int(s) // dtype.itemsize for s in strides),
             dtype.newbyteorder("=").name if dtype.isnative else str(dtype),
-            int(getattr(getattr(x, "device", None), "id", 0) or 0),
+            _device_of(x),
             0 if asked in _DEFAULT_STREAMS else int(asked),
+            bool(about["data"][1]),
         )
     if found.dtype not in dtypes:
         raise DtypeError(
@@ -148,7 +254,7 @@ def _packed(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-def empty_like(like: Any, shape: tuple[int, ...], dtype: str, stream: int) -> Any:
+def empty_like(like: Any, shape: tuple[int, ...], dtype: str, stream: int, device: int) -> Any:
     """An array of the same kind on the same device, not filled."""
     if _torch_tensor(like):
         torch = sys.modules["torch"]
@@ -156,4 +262,4 @@ def empty_like(like: Any, shape: tuple[int, ...], dtype: str, stream: int) -> An
     cupy = sys.modules.get("cupy")
     if cupy is not None and isinstance(like, cupy.ndarray):
         return cupy.empty(shape, dtype)
-    return DeviceArray(shape, dtype, stream)
+    return DeviceArray(shape, dtype, stream, device)

@@ -62,6 +62,8 @@ inline ptn_cuda_mask mask_of(const Mask& m) {
 }
 
 void bind_devices(py::module_& m);
+void bind_dlpack(py::module_& m);
+void bind_indices(py::module_& m);
 void bind_network(py::module_& m);
 
 }  // namespace pantiny_module

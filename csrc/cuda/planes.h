@@ -2,21 +2,34 @@
 #pragma once
 
 #include "csrc/cuda/device.h"
-#include "csrc/include/pantiny.h"
+#include "csrc/include/pantiny_cuda_indices.h"
 
 namespace pantiny {
 namespace cuda {
 
 struct Planes {
   int64_t rows, width;
-  int planes, pairs;
-  ptn_plane plane[PTN_MAX_PLANES];
+  int images, planes, pairs;            // images are the grid's z
+  ptn_plane plane[PTN_MAX_PLANES];      // of the first image
+  int64_t image_bytes[PTN_MAX_PLANES];  // from an image's plane to the next image's
   uint8_t pair[PTN_MAX_PAIRS][2];
   const uint8_t* valid;  // may be null
-  int64_t valid_row_stride;
+  int64_t valid_image_stride, valid_row_stride;
 };
 
-inline Planes planes_of(const ptn_windows& w) {
+inline int64_t bytes_of(int dtype) {
+  return dtype == PTN_U8 ? 1 : dtype == PTN_F32 ? 4 : dtype == PTN_F64 ? 8 : 2;
+}
+
+// Null: one image.
+inline void set_images(const ptn_cuda_images* images, Planes* p) {
+  p->images = images ? images->images : 1;
+  for (int i = 0; images && i < p->planes; ++i)
+    p->image_bytes[i] = images->plane_stride[i] * bytes_of(p->plane[i].dtype);
+  p->valid_image_stride = images ? images->valid_stride : 0;
+}
+
+inline Planes planes_of(const ptn_windows& w, const ptn_cuda_images* images) {
   Planes p{};
   p.rows = w.rows;
   p.width = w.width;
@@ -26,11 +39,19 @@ inline Planes planes_of(const ptn_windows& w) {
   for (int i = 0; i < 2 * w.pairs; ++i) p.pair[i / 2][i % 2] = static_cast<uint8_t>(w.pair[i]);
   p.valid = w.valid;
   p.valid_row_stride = w.valid_row_stride;
+  set_images(images, &p);
   return p;
 }
 
+// Of the image of this block.
 PTN_DEVICE bool valid_at(const Planes& p, int64_t y, int64_t x) {
-  return !p.valid || p.valid[y * p.valid_row_stride + x] != 0;
+  return !p.valid || p.valid[block().z * p.valid_image_stride + y * p.valid_row_stride + x] != 0;
+}
+
+PTN_DEVICE ptn_plane plane_of(const Planes& p, int number) {
+  ptn_plane found = p.plane[number];
+  found.data = static_cast<const char*>(found.data) + block().z * p.image_bytes[number];
+  return found;
 }
 
 // How samples are read: all of one dtype, or of a dtype asked for at every sample.

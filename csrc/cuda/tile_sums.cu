@@ -5,11 +5,10 @@ namespace pantiny {
 namespace cuda {
 namespace {
 
-// A block per pair, and one for the counts.
+// A block per image and pair, and one for the counts.
 struct AddTileSums {
   struct Args {
     TileSums tiles;
-    int pairs;
     double* sums;
     int64_t* count;
   };
@@ -37,20 +36,21 @@ struct AddTileSums {
   }
 
   static PTN_DEVICE void run(const Args& a, char* shared) {
-    const int p = block().x;
-    if (p < a.pairs)
-      add(a.tiles, a.tiles.sums + p * a.tiles.tiles, a.sums + p, reinterpret_cast<double*>(shared));
+    const int p = block().x, pairs = a.tiles.pairs;
+    const int64_t image = block().z;
+    if (p < pairs)
+      add(a.tiles, a.tiles.sums_of(p), a.sums + image * pairs + p,
+          reinterpret_cast<double*>(shared));
     else
-      add(a.tiles, a.tiles.counts, a.count, reinterpret_cast<int64_t*>(shared));
+      add(a.tiles, a.tiles.counts_of(), a.count + image, reinterpret_cast<int64_t*>(shared));
   }
 };
 
 }  // namespace
 
-ptn_status add_tile_sums(const TileSums& tiles, int pairs, double* sums, int64_t* count,
-                         Stream stream) {
+ptn_status add_tile_sums(const TileSums& tiles, double* sums, int64_t* count, Stream stream) {
   if (tiles.tiles == 0) return PTN_OK;
-  return launch<AddTileSums>({tiles, pairs, sums, count}, {pairs + 1, 1, 1}, stream);
+  return launch<AddTileSums>({tiles, sums, count}, {tiles.pairs + 1, 1, tiles.images}, stream);
 }
 
 }  // namespace cuda

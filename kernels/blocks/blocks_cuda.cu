@@ -31,11 +31,11 @@ struct BlockMoments {
            sizeof(Value) * kThreads * static_cast<size_t>(a.p.planes) + sizeof(float) * kWarps;
   }
 
-  // Column `x` of an image mirrored at its edges over and over.
-  static PTN_DEVICE int64_t mirrored(int64_t x, int64_t width) {
-    if (x < width) return x;
-    x %= 2 * width;
-    return x < width ? x : 2 * width - 1 - x;
+  // Row or column `x` of an image mirrored at its edges over and over.
+  static PTN_DEVICE int64_t mirrored(int64_t x, int64_t size) {
+    if (x < size) return x;
+    x %= 2 * size;
+    return x < size ? x : 2 * size - 1 - x;
   }
 
   static PTN_DEVICE void run(const Args& a, char* shared) {
@@ -52,27 +52,29 @@ struct BlockMoments {
     float found = p.valid ? kNone : 0.0f;
     if (p.valid)
       for (int i = thread(); i < n && found == kNone; i += kThreads)
-        if (x0 + i % window < p.width && valid_at(p, y0 + i / window, x0 + i % window))
+        if (y0 + i / window < p.rows && x0 + i % window < p.width &&
+            valid_at(p, y0 + i / window, x0 + i % window))
           found = static_cast<float>(i);
     found = least_of_block<kThreads>(found, least);
     const bool any = found < kNone;
     const int at = any ? static_cast<int>(found) : 0;
     auto anchor_of = [&](int plane) -> Value {
       if (!Arithmetic::kAnchored || !any) return 0;
-      return sample_at<Load, Value>(p.plane[plane], y0 + at / window, x0 + at % window);
+      return sample_at<Load, Value>(plane_of(p, plane), y0 + at / window, x0 + at % window);
     };
 
     Sum sums[kEach] = {};
     float valid = 0;
     for (int first = 0; first < n; first += kThreads) {
       const int i = first + thread();
-      const int64_t y = y0 + i / window, x = mirrored(x0 + i % window, p.width);
+      const int64_t y = mirrored(y0 + i / window, p.rows);
+      const int64_t x = mirrored(x0 + i % window, p.width);
       const bool in = i < n && valid_at(p, y, x);
       valid += in ? 1.0f : 0.0f;
       if (first) sync_block();  // the last portion has been read
       for (int k = 0; k < p.planes; ++k)
         stage[k * kThreads + thread()] =
-            in ? sample_at<Load, Value>(p.plane[k], y, x) - anchor_of(k) : Value{0};
+            in ? sample_at<Load, Value>(plane_of(p, k), y, x) - anchor_of(k) : Value{0};
       sync_block();
       PTN_UNROLL
       for (int k = 0; k < kEach; ++k) {
@@ -90,7 +92,8 @@ struct BlockMoments {
     if (lane() == 0) least[warp()] = valid;
     sync_block();
 
-    double* out = a.moments + block().x * static_cast<int64_t>(quantities);
+    const int64_t number = static_cast<int64_t>(block().z) * grid().x + block().x;
+    double* out = a.moments + number * quantities;
     const double count = n, square = count * count;
     for (int q = thread(); q < quantities; q += kThreads) {
       if (q < p.planes) {
@@ -105,7 +108,7 @@ struct BlockMoments {
     if (thread() > 0) return;
     float all = 0;
     for (int i = 0; i < kWarps; ++i) all += least[i];
-    a.valid[block().x] = static_cast<int64_t>(all);
+    a.valid[number] = static_cast<int64_t>(all);
   }
 
   // Lane's part of quantity `q` of what is staged.
@@ -131,10 +134,11 @@ struct BlockMoments {
 
 ptn_status blocks_cuda(const BlocksCuda& b, Stream stream) {
   const Planes& p = b.planes;
-  const int64_t across = (p.width + b.window - 1) / b.window, count = across * (p.rows / b.window);
+  const int64_t across = (p.width + b.window - 1) / b.window;
+  const int64_t count = across * ((p.rows + b.window - 1) / b.window);
   if (count > INT32_MAX) return PTN_ERR_ARGUMENT;
   const BlockArgs a{p, b.window, static_cast<int>(across), b.moments, b.valid};
-  const Dim3 grid{static_cast<int>(count), 1, 1};
+  const Dim3 grid{static_cast<int>(count), 1, p.images};
   switch (kind_of(p)) {
     case Kind::kU16:
       return launch<BlockMoments<Alike<uint16_t>, int64_t>>(a, grid, stream);

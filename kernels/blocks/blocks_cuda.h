@@ -8,10 +8,11 @@ namespace pantiny {
 namespace cuda {
 
 struct BlocksCuda {
-  Planes planes;    // pairs may be none
-  int window;       // 1 .. PTN_MAX_WINDOW
-  double* moments;  // [rows / window][ceil(width / window)][2 planes + pairs], written
-  int64_t* valid;   // [rows / window][ceil(width / window)], written
+  Planes planes;  // pairs may be none
+  int window;     // 1 .. PTN_MAX_WINDOW
+  // [images][ceil(rows / window)][ceil(width / window)] ...
+  double* moments;  // ... [2 planes + pairs], written
+  int64_t* valid;   // written
 };
 
 // No scratch. PTN_ERR_ARGUMENT: more blocks than a grid has.

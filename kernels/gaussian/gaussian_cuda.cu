@@ -177,16 +177,16 @@ struct GaussianTile {
     const Tile t(a, shared);
     const int pair = block().y;
     look(t);
-    const Real mean_x = bring(t, a.p.plane[a.p.pair[pair][0]], t.stage);
-    const Real mean_y = bring(t, a.p.plane[a.p.pair[pair][1]], t.stage + kRows * kPitch);
+    const Real mean_x = bring(t, plane_of(a.p, a.p.pair[pair][0]), t.stage);
+    const Real mean_y = bring(t, plane_of(a.p, a.p.pair[pair][1]), t.stage + kRows * kPitch);
     sync_block();
     along(t);
     int count = 0;
     const double sum = sum_of_block(t, static_cast<double>(down(t, mean_x, mean_y, count)));
     const double counted = sum_of_block(t, count);
     if (thread() > 0) return;
-    a.tiles.sums[pair * a.tiles.tiles + block().x] = sum;
-    if (pair == 0) a.tiles.counts[block().x] = static_cast<uint32_t>(counted);
+    a.tiles.sums_of(pair)[block().x] = sum;
+    if (pair == 0) a.tiles.counts_of()[block().x] = static_cast<uint32_t>(counted);
   }
 };
 
@@ -215,7 +215,8 @@ ptn_status start(const GaussianCuda& g, const Grid& grid, const TileSums& tiles,
     total += taps[i] = std::exp(-0.5 * at * at);
   }
   for (int i = 0; i < kGaussian; ++i) a.taps[i] = static_cast<Real>(taps[i] / total);
-  return launch<GaussianTile<Real>>(a, {static_cast<int>(tiles.tiles), g.planes.pairs, 1}, stream);
+  const Dim3 blocks{static_cast<int>(tiles.tiles), g.planes.pairs, g.planes.images};
+  return launch<GaussianTile<Real>>(a, blocks, stream);
 }
 
 // c2 keeps SSIM from resting on the last bits of small variances.
@@ -229,18 +230,19 @@ bool float_will_do(const GaussianCuda& g) {
 
 size_t gaussian_cuda_bytes(const GaussianCuda& g) {
   const Grid grid = grid_of(g.planes);
-  return tile_sums_bytes(grid.down * grid.across, g.planes.pairs);
+  return tile_sums_bytes(grid.down * grid.across, g.planes.images, g.planes.pairs);
 }
 
 ptn_status gaussian_cuda(const GaussianCuda& g, Stream stream) {
   const Grid grid = grid_of(g.planes);
   if (grid.down * grid.across > INT32_MAX) return PTN_ERR_ARGUMENT;
   if (grid.down == 0) return PTN_OK;
-  const TileSums tiles = tile_sums(grid.down, grid.across, kTile, g.planes.pairs, g.scratch);
+  const TileSums tiles =
+      tile_sums(grid.down, grid.across, kTile, g.planes.images, g.planes.pairs, g.scratch);
   const ptn_status status = float_will_do(g) ? start<float>(g, grid, tiles, stream)
                                              : start<double>(g, grid, tiles, stream);
   if (status != PTN_OK) return status;
-  return add_tile_sums(tiles, g.planes.pairs, g.sums, g.count, stream);
+  return add_tile_sums(tiles, g.sums, g.count, stream);
 }
 
 }  // namespace cuda

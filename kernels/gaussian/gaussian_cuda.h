@@ -11,9 +11,9 @@ struct GaussianCuda {
   Planes planes;  // one pair at least
   int index;      // PTN_SSIM or PTN_GAUSSIAN_UQI
   double c1, c2;
-  void* scratch;  // gaussian_cuda_bytes(...), aligned to 64 bytes
-  double* sums;   // [pairs], added to
-  int64_t* count;
+  void* scratch;   // gaussian_cuda_bytes(...), aligned to 64 bytes
+  double* sums;    // [images][pairs], added to
+  int64_t* count;  // [images], added to
 };
 
 size_t gaussian_cuda_bytes(const GaussianCuda& g);

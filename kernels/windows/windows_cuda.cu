@@ -65,7 +65,7 @@ struct WindowTile {
   using Real = std::conditional_t<kAnchored, double, float>;
 
   static constexpr const char* kName = "windows_kernel";
-  static constexpr int kThreads = 128, kMinBlocks = kRun == 8 ? 3 : 4;
+  static constexpr int kThreads = 128, kMinBlocks = kRun == 4 ? 4 : 3;
   static constexpr int kRuns = kCols / kRun * kRun;  // of a quantity
   static_assert(kRuns * 2 == kThreads && kRun * (kCols / kRun) == kRuns, "two quantities at once");
   static_assert(PTN_WINDOW_ROWS % kRun == 0, "rows of tiles end where rows of blocks do");
@@ -119,7 +119,7 @@ struct WindowTile {
   // What sums of a plane are taken about.
   static PTN_DEVICE Value anchor_of(const Tile& t, int plane) {
     if (!kAnchored || t.ay < 0) return 0;
-    return sample_at<Load, Value>(t.a.p.plane[plane], t.ay, t.ax);
+    return sample_at<Load, Value>(plane_of(t.a.p, plane), t.ay, t.ax);
   }
 
   // A variance below this share of the mean square about the anchor is rounding, and so is a mean
@@ -184,7 +184,7 @@ struct WindowTile {
   // Sums and variances of the windows of a plane.
   static PTN_DEVICE void plane(const Tile& t, int number) {
     const int window = t.a.window, pitch = pitch_of(window);
-    const ptn_plane& plane = t.a.p.plane[number];
+    const ptn_plane plane = plane_of(t.a.p, number);
     const Value anchor = anchor_of(t, number);
     for (int x = thread(); x < kCols + window - 1; x += kThreads) {
       Twice<Sum> out[kRun];
@@ -230,11 +230,11 @@ struct WindowTile {
     for (int at = thread(); at < count * columns; at += kThreads) {
       const int which = at >= columns ? 1 : 0, x = at - which * columns;
       const int i = t.a.p.pair[first + which][0], j = t.a.p.pair[first + which][1];
+      const ptn_plane plane = plane_of(t.a.p, i), others = plane_of(t.a.p, j);
       const Value anchor = anchor_of(t, i), other = anchor_of(t, j);
       Sum out[kRun];
       slide<kRun>(window, out, [&](int y) -> Sum {
-        return Arithmetic::product(value(t, t.a.p.plane[i], anchor, y, x),
-                                   value(t, t.a.p.plane[j], other, y, x));
+        return Arithmetic::product(value(t, plane, anchor, y, x), value(t, others, other, y, x));
       });
       PTN_UNROLL
       for (int k = 0; k < kRun; ++k) t.stage[(which * kRun + k) * pitch + x] = out[k];
@@ -286,13 +286,13 @@ struct WindowTile {
       for (int i = lane(); i < kRuns; i += kWarp)
         sum += static_cast<double>(t.totals[p * kRuns + i]);
       sum = sum_of_warp(sum);
-      if (lane() == 0) t.a.tiles.sums[p * t.a.tiles.tiles + block().x] = sum;
+      if (lane() == 0) t.a.tiles.sums_of(p)[block().x] = sum;
     }
     if (warp() > 0) return;
     float count = 0;
     for (int i = lane(); i < kRuns; i += kWarp) count += static_cast<float>(t.kept[i]);
     count = sum_of_warp(count);
-    if (lane() == 0) t.a.tiles.counts[block().x] = static_cast<uint32_t>(count);
+    if (lane() == 0) t.a.tiles.counts_of()[block().x] = static_cast<uint32_t>(count);
   }
 
   static PTN_DEVICE void run(const Args& a, char* shared) {
@@ -334,7 +334,7 @@ Grid grid_of(const WindowArgs& a) {
 
 template <class Load, class Sum>
 ptn_status start(const WindowArgs& a, Stream stream) {
-  const Dim3 grid{static_cast<int>(a.tiles.tiles), 1, 1};
+  const Dim3 grid{static_cast<int>(a.tiles.tiles), 1, a.p.images};
   switch (run_of(a)) {
     case 8:
       return launch<WindowTile<Load, Sum, 8>>(a, grid, stream);
@@ -362,7 +362,7 @@ ptn_status start(const WindowArgs& a, Stream stream) {
 
 size_t windows_cuda_bytes(const WindowsCuda& w) {
   const Grid grid = grid_of(args_of(w));
-  return tile_sums_bytes(grid.down * grid.across, w.planes.pairs);
+  return tile_sums_bytes(grid.down * grid.across, w.planes.images, w.planes.pairs);
 }
 
 ptn_status windows_cuda(const WindowsCuda& w, Stream stream) {
@@ -371,10 +371,11 @@ ptn_status windows_cuda(const WindowsCuda& w, Stream stream) {
   if (grid.down * grid.across > INT32_MAX) return PTN_ERR_ARGUMENT;
   if (grid.down == 0) return PTN_OK;
   a.across = static_cast<int>(grid.across);
-  a.tiles = tile_sums(grid.down, grid.across, run_of(a), w.planes.pairs, w.scratch);
+  a.tiles =
+      tile_sums(grid.down, grid.across, run_of(a), w.planes.images, w.planes.pairs, w.scratch);
   const ptn_status status = start(a, stream);
   if (status != PTN_OK) return status;
-  return add_tile_sums(a.tiles, w.planes.pairs, w.sums, w.count, stream);
+  return add_tile_sums(a.tiles, w.sums, w.count, stream);
 }
 
 }  // namespace cuda

@@ -8,12 +8,12 @@ namespace pantiny {
 namespace cuda {
 
 struct WindowsCuda {
-  Planes planes;  // one pair at least
-  int window;     // 1 .. PTN_MAX_WINDOW
-  int index;      // PTN_UQI or PTN_DECORRELATION
-  void* scratch;  // windows_cuda_bytes(...), aligned to 64 bytes
-  double* sums;   // [pairs], added to
-  int64_t* count;
+  Planes planes;   // one pair at least
+  int window;      // 1 .. PTN_MAX_WINDOW
+  int index;       // PTN_UQI or PTN_DECORRELATION
+  void* scratch;   // windows_cuda_bytes(...), aligned to 64 bytes
+  double* sums;    // [images][pairs], added to
+  int64_t* count;  // [images], added to
 };
 
 size_t windows_cuda_bytes(const WindowsCuda& w);

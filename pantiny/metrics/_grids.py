@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ..errors import CoreError, OptionError, ShapeError
 from ..kernels.resample.resample_ref import gaussian_radius, gaussian_taps
 from ..sensors import UNKNOWN_GAIN, UNKNOWN_PAN_GAIN, Sensor, get_sensor
 from ..system import resolve_threads
+from ._device import Images, Plane, reach, shrink
 from ._rows import join
 
 Phase = float | tuple[float, float] | None
@@ -58,10 +60,13 @@ def pan_gain(sensor: str | Sensor | None) -> float:
     return known.pan_gain if known else UNKNOWN_PAN_GAIN
 
 
-def coarse_mask(mask: np.ndarray | None, ratio: int) -> np.ndarray | None:
-    """[h, w] uint8 of [H, W]: all pixels under an MS pixel are valid."""
+def coarse_mask(mask: Any, ratio: int) -> Any:
+    """[h, w] uint8 of [H, W]: all pixels under an MS pixel are valid; None of None."""
     if mask is None:
         return None
+    if isinstance(mask, Plane):
+        _, height, width = mask.shape
+        return reach(mask, np.ones((2, ratio)), (0, 0), ratio, (height // ratio, width // ratio))
     height, width = mask.shape
     return mask.reshape(height // ratio, ratio, width // ratio, ratio).min(axis=(1, 3))
 
@@ -162,6 +167,14 @@ class Degrade:
         self._first = keep
         return made, valid
 
+    def there(self, images: Images, mask: Plane | None) -> tuple[Images, Plane | None]:
+        """Whole images on a device: [N, K, h, w] float64 and what is valid, [N, h, w]."""
+        weights = np.array(self._weights)
+        place = (self._start, self._left), self._ratio, (self._count, self._width)
+        made = shrink(images, weights, *place, mask, int(core().MAX_PLANES))
+        valid = None if mask is None else reach(mask, weights[self._widest], *place)
+        return made, valid
+
     def _apply(self, plane: np.ndarray, band: int, count: int) -> np.ndarray:
         rows, cols = self._weights[band]
         try:
@@ -183,18 +196,21 @@ class Degrade:
 
 
 def degrade(
-    image: np.ndarray,
+    image: Any,
     ratio: int,
     gains: Sequence[float],
-    mask: np.ndarray | None = None,
+    mask: Any = None,
     phase: Phase = None,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """A whole image [K, H, W] on the MS grid, and what is valid there."""
-    return Degrade(image.shape[-2:], ratio, gains, phase).update(image, mask)
+) -> tuple[Any, Any]:
+    """A whole image [K, H, W], or `Images`, on the MS grid, and what is valid there."""
+    made = Degrade(image.shape[-2:], ratio, gains, phase)
+    return made.there(image, mask) if isinstance(image, Images) else made.update(image, mask)
 
 
-def both(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+def both(first: Any, second: Any) -> Any:
     """Valid in both masks; None is valid everywhere."""
     if first is None or second is None:
         return second if first is None else first
+    if isinstance(first, Plane):  # both on the MS grid
+        return reach(first, np.ones((2, 1)), (0, 0), 1, first.shape[1:], second)
     return first & second

@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, DtypeError, OptionError, ShapeError, UnitWarning, warn
+from ..cuda_views import is_device_array
+from ..errors import (
+    BackendError,
+    DataError,
+    DtypeError,
+    OptionError,
+    ShapeError,
+    UnitWarning,
+    warn,
+)
+from . import _device
+from ._device import Images
 
+ON_DEVICE = "uqi, ssim, q2n, d_lambda, d_s, qnr, d_lambda_k, r_q2n, hqnr, d_rho"
 KERNEL_DTYPES = tuple(map(np.dtype, ("uint8", "uint16", "int16", "float32", "float64")))
 
 
 def as_values(x: Any, name: str) -> np.ndarray:
-    """A numpy array that the kernels read: torch tensors from any device, any real dtype.
+    """A numpy array that the kernels read: of any real dtype, in host memory.
 
     Raises
     ------
+    BackendError
+        If it lives on a device.
     DtypeError
     DataError
         If it is a masked array: which pixels count is said by ``mask=``.
     """
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(x, torch.Tensor):
+    torch: Any = sys.modules.get("torch")
+    is_tensor = torch is not None and isinstance(x, torch.Tensor)
+    if is_device_array(x) or (is_tensor and x.device.type not in ("cpu", "meta")):
+        raise BackendError(
+            f"{name}: got a {type(x).__name__} on a device; need host memory: this index runs on "
+            f"the CPU, or other images of the call are there (on a CUDA device, with all images "
+            f"there, run {ON_DEVICE}); pass {name}{_to_host(x, is_tensor)}"
+        )
+    if is_tensor:
         try:
             x = x.detach().cpu()
             x = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
@@ -57,13 +79,29 @@ def as_values(x: Any, name: str) -> np.ndarray:
     return array.astype(native if native in KERNEL_DTYPES else np.float64)
 
 
-def as_images(x: Any, name: str) -> np.ndarray:
+def _to_host(x: Any, is_tensor: bool) -> str:
+    calls = ("to_host", "get")  # of our DeviceArray, of cupy
+    return ".cpu()" if is_tensor else next((f".{c}()" for c in calls if hasattr(x, c)), " there")
+
+
+def as_images(x: Any, name: str, *, device: bool = False, beside: Any = None) -> Any:
     """[N, K, H, W] of [K, H, W] or [N, K, H, W].
+
+    Parameters
+    ----------
+    device : bool
+        Whether the index runs on a device: images there become `Images`.
+    beside : array [N, K, H, W] or Images, optional
+        Images of the same call: they must lie in the same memory.
 
     Raises
     ------
-    ShapeError, DtypeError
+    ShapeError, DtypeError, BackendError
     """
+    if isinstance(beside, Images):
+        return _device.as_images(x, name, beside.planes[0].place)
+    if device and beside is None and is_device_array(x):
+        return _device.as_images(x, name)
     array = as_values(x, name)
     if array.ndim not in (3, 4) or not array.size:
         raise ShapeError(
@@ -73,13 +111,15 @@ def as_images(x: Any, name: str) -> np.ndarray:
     return array if array.ndim == 4 else array[None]
 
 
-def as_pan(x: Any, like: np.ndarray) -> np.ndarray:
+def as_pan(x: Any, like: Any) -> Any:
     """[N, H, W] of [H, W], [1, H, W], [N, H, W] or [N, 1, H, W], for images [N, K, H, W].
 
     Raises
     ------
-    ShapeError, DtypeError
+    ShapeError, DtypeError, BackendError
     """
+    if isinstance(like, Images):
+        return _device.as_pan(x, like)
     array = as_values(x, "pan")
     n, _, height, width = like.shape
     if array.shape[-2:] == (height, width) and array.size == n * height * width:
@@ -90,13 +130,15 @@ def as_pan(x: Any, like: np.ndarray) -> np.ndarray:
     )
 
 
-def as_mask(mask: Any, like: np.ndarray) -> np.ndarray | None:
-    """[N, H, W] uint8 of [H, W] or [N, H, W], for images [N, K, H, W].
+def as_mask(mask: Any, like: Any) -> Any:
+    """[N, H, W] uint8 of [H, W] or [N, H, W], for images [N, K, H, W]; None of None.
 
     Raises
     ------
-    ShapeError, DtypeError
+    ShapeError, DtypeError, BackendError
     """
+    if isinstance(like, Images):
+        return _device.as_mask(mask, like)
     if mask is None:
         return None
     array = as_values(mask, "mask") != 0
@@ -111,7 +153,7 @@ def as_mask(mask: Any, like: np.ndarray) -> np.ndarray | None:
     return np.ascontiguousarray(array, np.uint8)
 
 
-def same_shape(fused: np.ndarray, truth: np.ndarray, other: str = "truth") -> None:
+def same_shape(fused: Any, truth: Any, other: str = "truth") -> None:
     """Raise ShapeError unless both are of one shape."""
     if fused.shape != truth.shape:
         raise ShapeError(
@@ -120,7 +162,7 @@ def same_shape(fused: np.ndarray, truth: np.ndarray, other: str = "truth") -> No
         )
 
 
-def grid_ratio(fused: np.ndarray, ms: np.ndarray) -> int:
+def grid_ratio(fused: Any, ms: Any) -> int:
     """PAN pixels per MS pixel of [..., K, H, W] and [..., K, h, w].
 
     Raises
@@ -218,6 +260,27 @@ def refuse_nan(image: np.ndarray, mask: np.ndarray | None, name: str) -> None:
     bad = np.isnan(image) if mask is None else np.isnan(image) & (mask != 0)
     if bad.any():
         raise DataError(f"{name}: holds NaN; need numbers; mark such pixels with mask=")
+
+
+class Given:
+    """Checked images of a call. On a device there is no image i: all of them in place of it."""
+
+    fused: Any
+    mask: Any
+
+    def _of(self, images: Any, i: int) -> Any:
+        return images if images is None or isinstance(self.fused, Images) else images[i]
+
+    def valid(self, i: int) -> Any:
+        return self._of(self.mask, i)
+
+
+def by_image(images: Any, found: Callable[[int], Any]) -> Callable[[int], Any]:
+    """``found(i)`` of image i; of `Images` it finds those of all, [N, ...], and is called once."""
+    if not isinstance(images, Images):
+        return found
+    every = lru_cache(maxsize=1)(lambda: found(0))
+    return lambda i: every()[i]
 
 
 def over_images(count: int, reduction: str, index: Callable[[int], float]) -> Any:

@@ -7,19 +7,26 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DataError
 from ..sensors import Sensor, get_sensor
+from ._device import Images
 from ._grids import both, coarse_mask, degrade, ms_gains, pan_gain
-from ._inputs import as_images, as_mask, as_pan, grid_ratio, warn_of_units
+from ._inputs import Given, as_images, as_mask, as_pan, grid_ratio, warn_of_units
 from ._variants import Request, Spectra, get_variant
+from ._windows import block_means
 
 Gains = Sequence[float] | None
 
+SIDE_OF_BLOCKS = 8  # whose mean squares show a unit
 SAMPLES = 1 << 16  # of a band: a unit shows in few, and the indices are fast
 WITHOUT: Any = object()  # an image that the index does not take; None is a mistake
 
 
-class Scene:
-    """Checked images of a call: fused [N, K, H, W], ms [N, K, h, w], pan [N, H, W]."""
+class Scene(Given):
+    """Checked images of a call: fused [N, K, H, W], ms [N, K, h, w], pan [N, H, W].
+
+    With ``device`` they may lie there.
+    """
 
     def __init__(
         self,
@@ -30,9 +37,11 @@ class Scene:
         sensor: str | Sensor | None,
         gains: Gains,
         phase: float | None = None,
+        *,
+        device: bool = False,
     ) -> None:
-        self.fused = as_images(fused, "fused")
-        self.ms = None if ms is WITHOUT else as_images(ms, "ms")
+        self.fused = as_images(fused, "fused", device=device)
+        self.ms = None if ms is WITHOUT else as_images(ms, "ms", beside=self.fused)
         self.pan = None if pan is WITHOUT else as_pan(pan, self.fused)
         self.mask = as_mask(mask, self.fused)
         self.count, self.bands, self.height, self.width = self.fused.shape
@@ -50,31 +59,43 @@ class Scene:
     def check_units(self) -> None:
         """Warn where PAN and MS cannot be in one unit."""
         assert self.ms is not None and self.pan is not None
+        if isinstance(self.fused, Images):
+            try:
+                sizes = [_magnitudes(planes, self.mask, r) for planes, r in self._by_grid()]
+            except DataError:
+                return  # no block without a masked pixel: nothing to go by
+            any(warn_of_units(pan, ms) for pan, ms in zip(*sizes))
+            return
         for i, (ms, pan) in enumerate(zip(self.ms, self.pan)):
             valid = self.valid(i)
             low = coarse_mask(valid, self.ratio)
             if warn_of_units(_magnitude(pan[None], valid), _magnitude(ms, low)):
                 return
 
-    def valid(self, i: int) -> np.ndarray | None:
-        return None if self.mask is None else self.mask[i]
+    def _by_grid(self) -> list[tuple[list[Any], int]]:
+        assert self.ms is not None
+        return [([self.pan], 1), ([*self.ms], self.ratio)]
+
+    def planes(self, i: int) -> list[Any]:
+        """Bands of the fused image, then PAN."""
+        return [*self._of(self.fused, i), self._of(self.pan, i)]
 
     def spectra(
         self,
         i: int,
         variant: str,
         window: int,
-        pan_low: np.ndarray | None = None,
+        pan_low: Any = None,
         *,
         spectral: bool = True,
     ) -> Spectra:
         """What the variant compares, of image ``i``."""
         assert self.ms is not None
         request = Request(
-            self.fused[i],
-            self.ms[i],
-            None if self.pan is None else self.pan[i],
-            None if pan_low is None else pan_low[i],
+            self._of(self.fused, i),
+            self._of(self.ms, i),
+            self._of(self.pan, i),
+            self._of(pan_low, i),
             self.ratio,
             window,
             pan_gain(self.sensor),
@@ -84,11 +105,36 @@ class Scene:
         )
         return get_variant(variant)(request)
 
-    def reprojected(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def reprojected(self, i: int) -> tuple[Any, Any, Any]:
         """The fused image on the MS grid, MS, and what is valid in both."""
         assert self.ms is not None
-        low, valid = degrade(self.fused[i], self.ratio, self.gains, self.valid(i), self.phase)
-        return low, self.ms[i], both(valid, coarse_mask(self.valid(i), self.ratio))
+        fused, ms = self._of(self.fused, i), self._of(self.ms, i)
+        low, valid = degrade(fused, self.ratio, self.gains, self.valid(i), self.phase)
+        return low, ms, both(valid, coarse_mask(self.valid(i), self.ratio))
+
+
+def _magnitudes(planes: list[Any], mask: Any, ratio: int) -> np.ndarray:
+    """Roots of mean squares [N] of planes on a device, of every n-th row, in blocks without a
+    masked pixel.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    _, height, width = planes[0].shape
+    step, low = -(-height * width // SAMPLES), coarse_mask(mask, ratio)
+    rows = [plane.every(step) for plane in planes]
+    squares = block_means(
+        rows,
+        [(k, k) for k in range(len(rows))],
+        min(SIDE_OF_BLOCKS, *rows[0].shape[1:]),
+        lambda mean, variance, _: mean**2 + variance,
+        None if low is None else low.every(step),
+        mirror=False,
+    )
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.sqrt(squares.mean(axis=-1))
 
 
 def _magnitude(image: np.ndarray, mask: np.ndarray | None) -> float:

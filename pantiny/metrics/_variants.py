@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ..degrade import upsample_ms
 from ..engine import core
 from ..errors import OptionError
 from ..kernels.resample.resample_ref import Taps, apply_taps
+from ._device import Images, on_the_cpu
 from ._grids import both, coarse_mask, degrade
 from ._inputs import refuse_nan
 from ._windows import (
@@ -41,48 +43,56 @@ def pairs_of(bands: int, *, spectral: bool, spatial: bool) -> Pairs:
 
 @dataclass(frozen=True)
 class Request:
-    """One image and how it is compared.
+    """One image, or on a device all images of the call, and how they are compared.
 
     Attributes
     ----------
-    fused : array [K, H, W]
-    ms : array [K, h, w]
-    pan : array [H, W] or None
+    fused : array [K, H, W] or Images [N, K, H, W]
+    ms : array [K, h, w] or Images
+    pan : array [H, W], Plane [N, H, W] or None
         None: without PAN.
-    pan_low : array [h, w] or None
+    pan_low : array [h, w], Plane or None
         None: made from ``pan``.
     ratio, window : int
     pan_gain : float
-    mask : array [H, W] uint8 or None
+    mask : array [H, W] uint8, Plane or None
     spectral : bool
         With the pairs of bands.
     phase : float or None
         See ``Degrade``.
     """
 
-    fused: np.ndarray
-    ms: np.ndarray
-    pan: np.ndarray | None
-    pan_low: np.ndarray | None
+    fused: Any
+    ms: Any
+    pan: Any
+    pan_low: Any
     ratio: int
     window: int
     pan_gain: float
-    mask: np.ndarray | None
+    mask: Any
     spectral: bool
     phase: float | None
 
     @property
+    def on_device(self) -> bool:
+        return isinstance(self.fused, Images)
+
+    @property
+    def bands(self) -> int:
+        return int(self.fused.shape[-3])
+
+    @property
     def pairs(self) -> Pairs:
-        return pairs_of(len(self.fused), spectral=self.spectral, spatial=self.pan is not None)
+        return pairs_of(self.bands, spectral=self.spectral, spatial=self.pan is not None)
 
     def coarse(
         self,
-        planes: Sequence[np.ndarray],
-        pan_valid: np.ndarray | None,
-        means: Callable[[Sequence[np.ndarray], Pairs, np.ndarray | None], np.ndarray],
+        planes: Sequence[Any],
+        pan_valid: Any,
+        means: Callable[[Sequence[Any], Pairs, Any], np.ndarray],
     ) -> np.ndarray:
         """Means of pairs of bands, then of those with PAN, which its filter's reach masks more."""
-        valid, bands = coarse_mask(self.mask, self.ratio), len(self.fused)
+        valid, bands = coarse_mask(self.mask, self.ratio), self.bands
         spectral = pairs_of(bands, spectral=self.spectral, spatial=False)
         spatial = pairs_of(bands, spectral=False, spatial=self.pan is not None)
         parts = [
@@ -90,29 +100,34 @@ class Request:
             for pairs, which in ((spectral, valid), (spatial, both(valid, pan_valid)))
             if pairs
         ]
-        return np.concatenate(parts)
+        return np.concatenate(parts, axis=-1)
 
-    def low(self, gain: float) -> tuple[list[np.ndarray], np.ndarray | None]:
+    def low(self, gain: float) -> tuple[list[Any], Any]:
         """Planes of the MS grid, PAN through a Gaussian last, and where that is valid."""
         if self.pan is None:
             return [*self.ms], None
         if self.pan_low is not None:
             return [*self.ms, self.pan_low], None
-        made, reached = degrade(self.pan[None], self.ratio, (gain,), self.mask, self.phase)
-        return [*self.ms, made[0]], reached
+        pan = Images((self.pan,)) if self.on_device else self.pan[None]
+        made, reached = degrade(pan, self.ratio, (gain,), self.mask, self.phase)
+        return [*self.ms, *made], reached
 
-    def high(self) -> list[np.ndarray]:
+    def high(self) -> list[Any]:
         """Planes of the PAN grid."""
         return [*self.fused] if self.pan is None else [*self.fused, self.pan]
 
 
 @dataclass(frozen=True)
 class Spectra:
-    """Mean Q per pair on the PAN grid and on the MS grid; pairs as in ``pairs_of``."""
+    """Mean Q per pair on the PAN grid and on the MS grid; pairs as in ``pairs_of``. Of `Images`
+    [N, pairs], and ``[i]`` that of image i."""
 
     fine: np.ndarray
     coarse: np.ndarray
     spectral: int  # pairs of bands, which come first
+
+    def __getitem__(self, i: int) -> Spectra:
+        return replace(self, fine=self.fine[i], coarse=self.coarse[i])
 
     def bands(self) -> tuple[np.ndarray, np.ndarray]:
         return self.fine[: self.spectral], self.coarse[: self.spectral]
@@ -122,7 +137,12 @@ class Spectra:
 
 
 def _spectra(r: Request, fine: np.ndarray, coarse: np.ndarray) -> Spectra:
-    return Spectra(fine, coarse, len(band_pairs(len(r.fused))) if r.spectral else 0)
+    return Spectra(fine, coarse, len(band_pairs(r.bands)) if r.spectral else 0)
+
+
+def _nothing(r: Request) -> Spectra:
+    none = np.zeros((r.fused.shape[0], 0) if r.on_device else 0)
+    return _spectra(r, none, none)
 
 
 def coarse_window(window: int, ratio: int) -> int:
@@ -142,17 +162,17 @@ def coarse_window(window: int, ratio: int) -> int:
 
 
 def _uqi(window: int) -> Callable[..., np.ndarray]:
-    def means(planes: Sequence[np.ndarray], pairs: Pairs, valid: np.ndarray | None) -> np.ndarray:
+    def means(planes: Sequence[Any], pairs: Pairs, valid: Any) -> np.ndarray:
         return window_means(planes, pairs, window, core().UQI, valid)
 
     return means
 
 
 def _alparone08(r: Request) -> Spectra:
-    window = check_window(r.window, *r.fused.shape[1:])
+    window = check_window(r.window, *r.fused.shape[-2:])
     small = coarse_window(window, r.ratio)
     if not r.pairs:
-        return _spectra(r, np.zeros(0), np.zeros(0))
+        return _nothing(r)
     fine = _uqi(window)(r.high(), r.pairs, r.mask)
     return _spectra(r, fine, r.coarse(*r.low(r.pan_gain), _uqi(small)))
 
@@ -170,9 +190,11 @@ def _eroded(valid: np.ndarray | None, ratio: int) -> np.ndarray | None:
 
 
 def _toolbox(r: Request) -> Spectra:
-    window = check_window(r.window, *r.fused.shape[1:])
+    if r.on_device:
+        raise on_the_cpu("variant", "'toolbox' upsamples MS")
+    window = check_window(r.window, *r.fused.shape[-2:])
     if not r.pairs:
-        return _spectra(r, np.zeros(0), np.zeros(0))
+        return _nothing(r)
 
     def means(planes: Sequence[np.ndarray], pairs: Pairs, valid: np.ndarray | None) -> np.ndarray:
         values = partial(uqi_of_blocks, pairs=pairs)
@@ -195,28 +217,35 @@ def _to_uint8(image: np.ndarray) -> np.ndarray:
 
 
 def _pantiny(r: Request) -> Spectra:
-    window = check_window(r.window, *r.ms.shape[1:])
+    window = check_window(r.window, *r.ms.shape[-2:])
     if not r.pairs:
-        return _spectra(r, np.zeros(0), np.zeros(0))
-    valid = coarse_mask(r.mask, r.ratio)
-    for name, image, mask in (
-        ("fused", r.fused, r.mask),
-        ("pan", r.pan, r.mask),
-        ("ms", r.ms, valid),
-        ("pan_low", r.pan_low, valid),
-    ):
-        if image is not None:
+        return _nothing(r)
+    valid = None if r.on_device else coarse_mask(r.mask, r.ratio)
+    images = {
+        name: (image, mask)
+        for name, image, mask in (
+            ("fused", r.fused, r.mask),
+            ("pan", r.pan, r.mask),
+            ("ms", r.ms, valid),
+            ("pan_low", r.pan_low, valid),
+        )
+        if image is not None
+    }
+    for name, (image, mask) in images.items():
+        if not r.on_device:
             refuse_nan(image, mask, name)
+        elif image.dtype != "uint8":
+            raise on_the_cpu(
+                name,
+                f"got {image.dtype} with variant 'pantiny', which floors images to uint8",
+                f"floor {name} where it is and pass uint8, or pass host copies of all images",
+            )
     # what is given is floored; PAN at MS scale, if made of it, is not floored again, and its sample
     # i is at PAN pixel r * i, not at the middle of the pixels that MS pixel i covers
-    floored = replace(
-        r,
-        fused=_to_uint8(r.fused),
-        ms=_to_uint8(r.ms),
-        pan=None if r.pan is None else _to_uint8(r.pan),
-        pan_low=None if r.pan_low is None else _to_uint8(r.pan_low),
-        phase=0.0,
+    floors: dict[str, Any] = (
+        {} if r.on_device else {name: _to_uint8(image) for name, (image, _) in images.items()}
     )
+    floored = replace(r, **floors, phase=0.0)
     low, reached = floored.low(PANTINY_GAIN)
     uqi = _uqi(window)
     return _spectra(r, uqi(floored.high(), r.pairs, r.mask), r.coarse(low, reached, uqi))
@@ -241,11 +270,11 @@ def _boxed(pan: np.ndarray, ratio: int) -> np.ndarray:
 
 
 def _torchmetrics(r: Request) -> Spectra:
-    check_window(GAUSSIAN, r.ms.shape[1], r.ms.shape[2], "variant torchmetrics")
+    check_window(GAUSSIAN, r.ms.shape[-2], r.ms.shape[-1], "variant torchmetrics")
     if not r.pairs:
-        return _spectra(r, np.zeros(0), np.zeros(0))
+        return _nothing(r)
 
-    def means(planes: Sequence[np.ndarray], pairs: Pairs, valid: np.ndarray | None) -> np.ndarray:
+    def means(planes: Sequence[Any], pairs: Pairs, valid: Any) -> np.ndarray:
         index = core().GAUSSIAN_UQI
         return window_means(planes, pairs, GAUSSIAN, index, valid, 0.0, FLOAT32_EPS)
 
@@ -253,6 +282,12 @@ def _torchmetrics(r: Request) -> Spectra:
     if r.pan is not None and r.pan_low is not None:
         low.append(r.pan_low)
     elif r.pan is not None:
+        if r.on_device:
+            raise on_the_cpu(
+                "pan_low",
+                "got none, and variant 'torchmetrics' makes it from PAN",
+                "pass pan_low on the device, or host copies of all images",
+            )
         pan = r.pan if r.mask is None else np.where(r.mask != 0, r.pan, 0)
         low.append(_boxed(pan, r.ratio))
         if r.mask is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..engine import core
 from ..errors import CoreError, DataError, OptionError, ShapeError
 from ..system import as_int, resolve_threads
+from . import _device
 from ._rows import BLOCK_ROWS, RowFeed
 
 GAUSSIAN = 11  # side of the Gaussian window
@@ -59,8 +61,20 @@ def _groups(pairs: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:
     return groups
 
 
+Planes = Sequence[np.ndarray] | Sequence[_device.Plane]  # [H, W] each, or [N, H, W] on a device
+
+
+def _images_of(planes: Sequence[Any]) -> tuple[int, ...]:
+    """(N,) of planes on a device, else nothing."""
+    return (planes[0].shape[0],) if isinstance(planes[0], _device.Plane) else ()
+
+
 class _Planes:
-    """Pairs of planes, and the groups in which the core takes them."""
+    """Pairs of planes, and the groups in which the cores take them.
+
+    The calls below are the one place where indices meet them: the CPU's for arrays [H, W], the
+    CUDA one for planes [N, H, W] on a device.
+    """
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self.pairs = list(pairs)
@@ -71,6 +85,73 @@ class _Planes:
 
     def local(self, planes: list[int], numbers: list[int]) -> list[Pair]:
         return [(planes.index(self.pairs[n][0]), planes.index(self.pairs[n][1])) for n in numbers]
+
+    def add_windows(
+        self,
+        group: int,
+        planes: Sequence[Any],
+        mask: Any,
+        window: int,
+        index: int,
+        constants: tuple[float, float],
+        sums: np.ndarray,
+        count: np.ndarray,
+    ) -> None:
+        """Sums of an index over windows, [pairs] or [N, pairs], and their number, [..., 1]."""
+        used, numbers = self.groups[group]
+        some, pairs = [planes[i] for i in used], self.local(used, numbers)
+        if _images_of(some):
+            found = _device.windows_run(some, pairs, mask, index, window, *constants)
+            sums += found[0]
+            count += found[1]
+            return
+        try:
+            core().windows_run(
+                planes=some,
+                pairs=pairs,
+                valid=mask,
+                index=index,
+                window=window,
+                threads=self.threads,
+                c1=constants[0],
+                c2=constants[1],
+                sums=sums,
+                count=count,
+            )
+        except RuntimeError as error:
+            raise CoreError(f"windows: refused by the core: {error}") from error
+
+    def _moments(
+        self, planes: Sequence[Any], pairs: list[Pair], mask: Any, block: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if _images_of(planes):
+            return _device.moments_run(planes, pairs, mask, block)
+        try:
+            return core().moments_run(
+                planes=planes, pairs=pairs, valid=mask, window=block, threads=self.threads
+            )
+        except RuntimeError as error:
+            raise CoreError(f"blocks: refused by the core: {error}") from error
+
+    def moments(
+        self, planes: Sequence[Any], mask: Any, block: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Means and variances [..., planes], covariances [..., pairs] of blocks, and which of
+        them have no masked sample."""
+        size = 1 + max(max(pair) for pair in self.pairs)
+        found: list[np.ndarray] = []
+        for used, numbers in self.groups:
+            moments, count = self._moments(
+                [planes[i] for i in used], self.local(used, numbers), mask, block
+            )
+            if not found:
+                found = [np.zeros((*count.shape, n)) for n in (size, size, len(self.pairs))]
+            mean, variance, covariance = found
+            mean[..., used] = moments[..., : len(used)]
+            variance[..., used] = moments[..., len(used) : 2 * len(used)]
+            covariance[..., numbers] = moments[..., 2 * len(used) :]
+            whole = count == block**2
+        return mean, variance, covariance, whole
 
 
 class WindowMeans:
@@ -84,15 +165,24 @@ class WindowMeans:
     index : int
         Of the core: ``UQI``, ``DECORRELATION``, ``SSIM``, ``GAUSSIAN_UQI``.
     c1, c2 : float
+    images : tuple of int
+        (N,) of planes on a device.
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], window: int, index: int, c1: float = 0.0, c2: float = 0.0
+        self,
+        pairs: Sequence[Pair],
+        window: int,
+        index: int,
+        c1: float = 0.0,
+        c2: float = 0.0,
+        images: tuple[int, ...] = (),
     ) -> None:
         self._planes = _Planes(pairs)
         self._window, self._index, self._c = window, index, (c1, c2)
-        self._sums = [np.zeros(len(numbers)) for _, numbers in self._planes.groups]
-        self._count = [np.zeros(1, np.int64) for _ in self._planes.groups]
+        self._images = images
+        self._sums = [np.zeros((*images, len(numbers))) for _, numbers in self._planes.groups]
+        self._count = [np.zeros((*images, 1), np.int64) for _ in self._planes.groups]
         self._feed = RowFeed(BLOCK_ROWS, window - 1)
 
     def update(self, planes: Sequence[np.ndarray], mask: np.ndarray | None = None) -> None:
@@ -100,28 +190,15 @@ class WindowMeans:
         for chunk in self._feed.update([*planes, mask]):
             self.add(chunk)
 
-    def add(self, chunk: Sequence[np.ndarray | None]) -> None:
+    def add(self, chunk: Sequence[Any]) -> None:
         """A whole image, or its next chunk of the feed: planes and mask."""
         *planes, mask = chunk
-        for (used, numbers), sums, count in zip(self._planes.groups, self._sums, self._count):
-            try:
-                core().windows_run(
-                    planes=[planes[i] for i in used],
-                    pairs=self._planes.local(used, numbers),
-                    valid=mask,
-                    index=self._index,
-                    window=self._window,
-                    threads=self._planes.threads,
-                    c1=self._c[0],
-                    c2=self._c[1],
-                    sums=sums,
-                    count=count,
-                )
-            except RuntimeError as error:
-                raise CoreError(f"windows: refused by the core: {error}") from error
+        how = self._window, self._index, self._c
+        for group, (sums, count) in enumerate(zip(self._sums, self._count)):
+            self._planes.add_windows(group, planes, mask, *how, sums, count)
 
     def compute(self) -> np.ndarray:
-        """Mean per pair, float64; takes what rows are left.
+        """Mean per pair [pairs], or [N, pairs], float64; takes what rows are left.
 
         Raises
         ------
@@ -130,28 +207,28 @@ class WindowMeans:
         """
         for chunk in self._feed.finish(self._window - 1):
             self.add(chunk)
-        if not self._count[0][0]:
+        if not self._count[0].all():
             raise DataError(
                 f"mask: no window of {self._window} x {self._window} pixels is free of masked "
                 "ones; need one at least; give a smaller window or a larger image"
             )
-        means = np.empty(len(self._planes.pairs))
+        means = np.empty((*self._images, len(self._planes.pairs)))
         for (_, numbers), sums, count in zip(self._planes.groups, self._sums, self._count):
-            means[numbers] = sums / count[0]
+            means[..., numbers] = sums / count
         return means
 
 
 def window_means(
-    planes: Sequence[np.ndarray],
+    planes: Planes,
     pairs: Sequence[Pair],
     window: int,
     index: int,
-    mask: np.ndarray | None = None,
+    mask: Any = None,
     c1: float = 0.0,
     c2: float = 0.0,
 ) -> np.ndarray:
-    """`WindowMeans` of whole planes [H, W]."""
-    means = WindowMeans(pairs, window, index, c1, c2)
+    """`WindowMeans` of whole planes: [pairs] of [H, W], [N, pairs] of [N, H, W] on a device."""
+    means = WindowMeans(pairs, window, index, c1, c2, _images_of(planes))
     means.add([*planes, mask])
     return means.compute()
 
@@ -196,27 +273,8 @@ class BlockMeans:
             return
         *planes, mask = chunk
         mask = None if mask is None else np.ascontiguousarray(mask)
-        size = 1 + max(max(pair) for pair in self._planes.pairs)
-        shape = (rows // self._block, -(-width // self._block))
-        mean, variance = np.zeros((2, *shape, size))
-        covariance = np.zeros((*shape, len(self._planes.pairs)))
-        whole = np.ones(shape, bool)
-        for used, numbers in self._planes.groups:
-            try:
-                moments, count = core().moments_run(
-                    planes=[planes[i] for i in used],
-                    pairs=self._planes.local(used, numbers),
-                    valid=mask,
-                    window=self._block,
-                    threads=self._planes.threads,
-                )
-            except RuntimeError as error:
-                raise CoreError(f"blocks: refused by the core: {error}") from error
-            mean[..., used] = moments[..., : len(used)]
-            variance[..., used] = moments[..., len(used) : 2 * len(used)]
-            covariance[..., numbers] = moments[..., 2 * len(used) :]
-            whole = count == self._block**2
-        self._found.append(self._values(mean[whole], variance[whole], covariance[whole]))
+        *moments, whole = self._planes.moments(planes, mask, self._block)
+        self._found.append(self._values(*(m[whole] for m in moments)))
 
     def finish(self, chunk: Sequence[np.ndarray | None]) -> None:
         """A whole image, or the rows that are left: planes and mask."""
@@ -240,24 +298,52 @@ class BlockMeans:
         for chunk in self._feed.finish(0):
             self.finish(chunk)
         values = np.concatenate(self._found) if self._found else np.empty((0, 1))
-        if not len(values):
-            raise DataError(
-                f"mask: no block of {self._block} x {self._block} pixels is free of masked ones; "
-                "need one at least; give a smaller block or a larger image"
-            )
-        return np.asarray(values.sum(axis=0) / len(values))
+        return _mean_of_blocks(values, self._block)
 
 
-def block_means(
-    planes: Sequence[np.ndarray],
+def _mean_of_blocks(values: np.ndarray, block: int) -> np.ndarray:
+    """[m] of [blocks, m]."""
+    if not len(values):
+        raise DataError(
+            f"mask: no block of {block} x {block} pixels is free of masked ones; "
+            "need one at least; give a smaller block or a larger image"
+        )
+    return np.asarray(values.sum(axis=0) / len(values))
+
+
+def _block_means_there(
+    planes: Sequence[_device.Plane],
     pairs: Sequence[Pair],
     block: int,
     values: Values,
-    mask: np.ndarray | None = None,
+    mask: _device.Plane | None,
+    mirror: bool,
+) -> np.ndarray:
+    """[N, m]: the kernel mirrors by itself; values of blocks are made of their moments here."""
+    _, rows, width = planes[0].shape
+    if not mirror:
+        planes = [p.cut(rows - rows % block, width - width % block) for p in planes]
+    *moments, whole = _Planes(pairs).moments(planes, mask, block)
+    return np.stack(
+        [
+            _mean_of_blocks(values(*(m[i][inside] for m in moments)), block)
+            for i, inside in enumerate(whole)
+        ]
+    )
+
+
+def block_means(
+    planes: Planes,
+    pairs: Sequence[Pair],
+    block: int,
+    values: Values,
+    mask: Any = None,
     *,
     mirror: bool,
 ) -> np.ndarray:
-    """`BlockMeans` of whole planes [H, W]."""
+    """`BlockMeans` of whole planes: [m] of [H, W], [N, m] of [N, H, W] on a device."""
+    if isinstance(planes[0], _device.Plane):
+        return _block_means_there(planes, pairs, block, values, mask, mirror)  # type: ignore[arg-type]
     means = BlockMeans(pairs, block, values, mirror=mirror)
     means.finish([*planes, mask])
     return means.compute()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ from ..engine import core
 from ..errors import OptionError
 from ..sensors import Sensor
 from ..system import as_int
-from ._inputs import as_pan, over_images, positive
+from ._inputs import as_pan, by_image, over_images, positive
 from ._pixels import Moments
 from ._scene import WITHOUT, Gains, Scene
+from ._variants import Spectra
 from ._windows import check_window, window_means
 from .reprojection import d_lambda_k
+
+OfImage = Callable[[int], Spectra]
 
 
 def _norm(first: np.ndarray, second: np.ndarray, p: float) -> float:
@@ -29,7 +33,7 @@ def _norm(first: np.ndarray, second: np.ndarray, p: float) -> float:
     return float(largest * np.mean((apart / largest) ** p) ** (1 / p))
 
 
-def _pan_low(pan_low: Any, scene: Scene) -> np.ndarray | None:
+def _pan_low(pan_low: Any, scene: Scene) -> Any:
     if pan_low is None:
         return None
     assert scene.ms is not None
@@ -88,13 +92,11 @@ def d_lambda(
     that of Vivone et al., IEEE Trans. Geosci. Remote Sens. 53(5), 2015; ``pantiny``: arXiv
     2507.15059.
     """
-    scene, power = Scene(fused, ms, WITHOUT, mask, None, None), positive(p, "p")
+    scene = Scene(fused, ms, WITHOUT, mask, None, None, device=True)
+    power = positive(p, "p")
+    spectra: OfImage = by_image(scene.fused, lambda i: scene.spectra(i, variant, window))
 
-    def one(i: int) -> float:
-        found = scene.spectra(i, variant, window)
-        return _norm(*found.bands(), power)
-
-    return over_images(scene.count, reduction, one)
+    return over_images(scene.count, reduction, lambda i: _norm(*spectra(i).bands(), power))
 
 
 def d_s(
@@ -135,15 +137,15 @@ def d_s(
     -----
     Other parameters, returns, errors and sources as ``d_lambda``.
     """
-    scene, power = Scene(fused, ms, pan, mask, sensor, None, phase), positive(q, "q")
+    scene = Scene(fused, ms, pan, mask, sensor, None, phase, device=True)
+    power = positive(q, "q")
     low = _pan_low(pan_low, scene)
     scene.check_units()
 
-    def one(i: int) -> float:
-        found = scene.spectra(i, variant, window, low, spectral=False)
-        return _norm(*found.with_pan(), power)
-
-    return over_images(scene.count, reduction, one)
+    spectra: OfImage = by_image(
+        scene.fused, lambda i: scene.spectra(i, variant, window, low, spectral=False)
+    )
+    return over_images(scene.count, reduction, lambda i: _norm(*spectra(i).with_pan(), power))
 
 
 def qnr(
@@ -168,13 +170,14 @@ def qnr(
     not say, and its product of two negative factors would be positive. Parameters, returns,
     errors and sources as ``d_lambda`` and ``d_s``.
     """
-    scene = Scene(fused, ms, pan, mask, sensor, None, phase)
+    scene = Scene(fused, ms, pan, mask, sensor, None, phase, device=True)
     powers = positive(alpha, "alpha"), positive(beta, "beta")
     low = _pan_low(pan_low, scene)
     scene.check_units()
+    spectra: OfImage = by_image(scene.fused, lambda i: scene.spectra(i, variant, window, low))
 
     def one(i: int) -> float:
-        found = scene.spectra(i, variant, window, low)
+        found = spectra(i)
         spectral, spatial = _norm(*found.bands(), 1.0), _norm(*found.with_pan(), 1.0)
         return qnr_of(spectral, spatial, *powers)
 
@@ -279,10 +282,10 @@ def rqnr(
 
     Source: as ``d_s_r``. Parameters, returns and errors as ``d_lambda_k`` and ``d_s_r``.
     """
+    spatial = d_s_r(fused, pan, mask=mask, reduction="none")
     spectral = d_lambda_k(
         fused, ms, block=block, sensor=sensor, gains=gains, phase=phase, mask=mask, reduction="none"
     )
-    spatial = d_s_r(fused, pan, mask=mask, reduction="none")
     return over_images(len(spatial), reduction, lambda i: qnr_of(spectral[i], spatial[i]))
 
 
@@ -317,13 +320,12 @@ def d_rho(fused: Any, pan: Any, *, ratio: int, mask: Any = None, reduction: str 
     Source: Scarpa, Ciotola, Remote Sens. 14(18), 2022. Other parameters, returns and errors as
     ``d_s``.
     """
-    scene, side = Scene(fused, WITHOUT, pan, mask, None, None), rho_window(ratio)
+    scene = Scene(fused, WITHOUT, pan, mask, None, None, device=True)
+    side, pairs = rho_window(ratio), rho_pairs(scene.bands)
     check_window(side, scene.height, scene.width)
-    assert scene.pan is not None
-    planes, pairs = scene.pan, rho_pairs(scene.bands)
 
-    def one(i: int) -> float:
-        stack = [*scene.fused[i], planes[i]]
-        return float(window_means(stack, pairs, side, core().DECORRELATION, scene.valid(i)).mean())
+    def means(i: int) -> np.ndarray:
+        return window_means(scene.planes(i), pairs, side, core().DECORRELATION, scene.valid(i))
 
-    return over_images(scene.count, reduction, one)
+    found = by_image(scene.fused, means)
+    return over_images(scene.count, reduction, lambda i: float(found(i).mean()))

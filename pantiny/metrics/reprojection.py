@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..sensors import Sensor
-from ._inputs import over_images
+from ._inputs import by_image, over_images
 from ._pixels import Angles, Moments
 from ._scene import WITHOUT, Gains, Scene
 from .with_truth import check_block, ergas_of, error_pairs, q2n_planes
 
 
-def _reprojection(index: Callable[..., float]) -> Callable[..., Any]:
+def _reprojection(index: Callable[..., Any], *, device: bool = False) -> Callable[..., Any]:
     """Scene and reduction around an index of (degraded, ms, valid, ratio)."""
 
     def run(
@@ -28,19 +28,18 @@ def _reprojection(index: Callable[..., float]) -> Callable[..., Any]:
         reduction: str = "mean",
         **options: Any,
     ) -> Any:
-        scene = Scene(fused, ms, WITHOUT, mask, sensor, gains, phase)
+        scene = Scene(fused, ms, WITHOUT, mask, sensor, gains, phase, device=device)
 
-        def one(i: int) -> float:
+        def values(i: int) -> Any:
             return index(*scene.reprojected(i), scene.ratio, **options)
 
-        return over_images(scene.count, reduction, one)
+        found = by_image(scene.fused, values)
+        return over_images(scene.count, reduction, lambda i: float(found(i)))
 
     return run
 
 
-def _q2n(
-    low: np.ndarray, ms: np.ndarray, valid: np.ndarray | None, ratio: int, block: int
-) -> float:
+def _q2n(low: Any, ms: Any, valid: Any, ratio: int, block: int) -> np.ndarray:
     return q2n_planes(ms, low, check_block(block), valid)
 
 
@@ -56,8 +55,8 @@ def _sam(low: np.ndarray, ms: np.ndarray, valid: np.ndarray | None, ratio: int) 
     return float(np.degrees(angles.compute()))
 
 
-_run_q2n, _run_ergas = _reprojection(_q2n), _reprojection(_ergas)
-_run_sam = _reprojection(_sam)
+_run_q2n = _reprojection(_q2n, device=True)
+_run_ergas, _run_sam = _reprojection(_ergas), _reprojection(_sam)
 
 
 def r_q2n(

@@ -11,10 +11,13 @@ import numpy as np
 from ..engine import core
 from ..errors import OptionError
 from ..system import as_int
+from ._device import Images, on_the_cpu
 from ._hypercomplex import q2n_of_blocks, q2n_pairs
 from ._inputs import (
+    Given,
     as_images,
     as_mask,
+    by_image,
     check_peak,
     over_images,
     pan_per_ms,
@@ -27,24 +30,22 @@ from ._windows import GAUSSIAN, block_means, check_window, uqi_of_blocks, window
 UNITS = ("degrees", "radians")
 
 
-class _Pair:
-    """Checked images and mask of a call."""
+class _Pair(Given):
+    """Checked images and mask of a call; with ``device`` they may lie there."""
 
-    def __init__(self, fused: Any, truth: Any, mask: Any) -> None:
-        self.fused, self.truth = as_images(fused, "fused"), as_images(truth, "truth")
+    def __init__(self, fused: Any, truth: Any, mask: Any, *, device: bool = False) -> None:
+        self.fused = as_images(fused, "fused", device=device)
+        self.truth = as_images(truth, "truth", beside=self.fused)
         same_shape(self.fused, self.truth)
         self.mask = as_mask(mask, self.fused)
         self.count, self.bands, self.height, self.width = self.fused.shape
 
-    def images(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.fused[i], self.truth[i]
+    def images(self, i: int) -> tuple[Any, Any]:
+        return self._of(self.fused, i), self._of(self.truth, i)
 
-    def planes(self, i: int) -> list[np.ndarray]:
+    def planes(self, i: int) -> list[Any]:
         """Bands of the fused image, then the truth's."""
-        return [*self.fused[i], *self.truth[i]]
-
-    def valid(self, i: int) -> np.ndarray | None:
-        return None if self.mask is None else self.mask[i]
+        return [band for image in self.images(i) for band in image]
 
 
 def error_pairs(bands: int) -> list[tuple[int, int]]:
@@ -262,26 +263,20 @@ def uqi(
     Source: Wang, Bovik, IEEE Signal Process. Lett. 9(3), 2002. Windows with a masked pixel are
     left out. Other parameters, returns and errors as ``psnr``.
     """
-    pair = _Pair(fused, truth, mask)
+    pair = _Pair(fused, truth, mask, device=True)
     side = check_window(window, pair.height, pair.width)
     distinct = check_stride(stride, side) and side > 1
     pairs = [(k, pair.bands + k) for k in range(pair.bands)]
 
-    def one(i: int) -> float:
-        if distinct:
-            means = block_means(
-                pair.planes(i),
-                pairs,
-                side,
-                partial(uqi_of_blocks, pairs=pairs),
-                pair.valid(i),
-                mirror=False,
-            )
-        else:
-            means = window_means(pair.planes(i), pairs, side, core().UQI, pair.valid(i))
-        return float(means.mean())
+    def means(i: int) -> np.ndarray:
+        planes, valid = pair.planes(i), pair.valid(i)
+        if not distinct:
+            return window_means(planes, pairs, side, core().UQI, valid)
+        values = partial(uqi_of_blocks, pairs=pairs)
+        return block_means(planes, pairs, side, values, valid, mirror=False)
 
-    return over_images(pair.count, reduction, one)
+    found = by_image(pair.fused, means)
+    return over_images(pair.count, reduction, lambda i: float(found(i).mean()))
 
 
 def ssim(fused: Any, truth: Any, *, peak: float, mask: Any = None, reduction: str = "mean") -> Any:
@@ -295,16 +290,17 @@ def ssim(fused: Any, truth: Any, *, peak: float, mask: Any = None, reduction: st
     Source: Wang, Bovik, Sheikh, Simoncelli, IEEE Trans. Image Process. 13(4), 2004. Windows with
     a masked pixel are left out. Parameters, returns and errors as ``psnr``.
     """
-    top, pair = check_peak(peak), _Pair(fused, truth, mask)
+    top, pair = check_peak(peak), _Pair(fused, truth, mask, device=True)
     check_window(GAUSSIAN, pair.height, pair.width, "SSIM")
     pairs = [(k, pair.bands + k) for k in range(pair.bands)]
 
-    def one(i: int) -> float:
+    def means(i: int) -> np.ndarray:
         constants = (0.01 * top) ** 2, (0.03 * top) ** 2
         planes, valid = pair.planes(i), pair.valid(i)
-        return float(window_means(planes, pairs, GAUSSIAN, core().SSIM, valid, *constants).mean())
+        return window_means(planes, pairs, GAUSSIAN, core().SSIM, valid, *constants)
 
-    return over_images(pair.count, reduction, one)
+    found = by_image(pair.fused, means)
+    return over_images(pair.count, reduction, lambda i: float(found(i).mean()))
 
 
 def to_uint16(image: np.ndarray) -> np.ndarray:
@@ -312,12 +308,37 @@ def to_uint16(image: np.ndarray) -> np.ndarray:
     return np.clip(np.floor(image.astype(np.float64) + 0.5), 0, 65535).astype(np.uint16)
 
 
-def q2n_planes(truth: np.ndarray, fused: np.ndarray, block: int, mask: np.ndarray | None) -> float:
-    """Q2n of two images [K, H, W]."""
-    bands = len(truth)
+def q2n_planes(truth: Any, fused: Any, block: int, mask: Any) -> np.ndarray:
+    """Q2n of two images [K, H, W], a scalar array; of `Images` [N]."""
+    bands = int(truth.shape[-3])
     values = partial(q2n_of_blocks, bands=bands, samples=block * block)
     planes = [*truth, *fused]
-    return float(block_means(planes, q2n_pairs(bands), block, values, mask, mirror=True)[0])
+    found = block_means(planes, q2n_pairs(bands), block, values, mask, mirror=True)
+    return np.asarray(found[..., 0])
+
+
+def _rounded(pair: _Pair, i: int) -> tuple[Any, Any]:
+    """Images of ``pair`` as uint16.
+
+    Raises
+    ------
+    BackendError
+        If they lie on a device in another dtype.
+    DataError
+    """
+    images = pair.images(i)
+    for image, name in zip(images, ("fused", "truth")):
+        if not isinstance(image, Images):
+            refuse_nan(image, pair.valid(i), name)
+        elif image.dtype not in ("uint8", "uint16"):
+            raise on_the_cpu(
+                name,
+                f"got {image.dtype}; rounded to uint16",
+                f"round {name} where it is, or leave round_to_uint16 out",
+            )
+    if isinstance(images[0], Images):
+        return images
+    return to_uint16(images[0]), to_uint16(images[1])
 
 
 def check_block(block: object) -> int:
@@ -365,15 +386,12 @@ def q2n(
     IEEE Geosci. Remote Sens. Lett. 1(4), 2004. Blocks with a masked pixel are left out. Other
     parameters, returns and errors as ``psnr``.
     """
-    pair = _Pair(fused, truth, mask)
+    pair = _Pair(fused, truth, mask, device=True)
     side = check_block(block)
 
-    def one(i: int) -> float:
-        images = pair.images(i)
-        if round_to_uint16:
-            refuse_nan(images[0], pair.valid(i), "fused")
-            refuse_nan(images[1], pair.valid(i), "truth")
-            images = to_uint16(images[0]), to_uint16(images[1])
-        return q2n_planes(images[1], images[0], side, pair.valid(i))
+    def values(i: int) -> np.ndarray:
+        first, second = _rounded(pair, i) if round_to_uint16 else pair.images(i)
+        return q2n_planes(second, first, side, pair.valid(i))
 
-    return over_images(pair.count, reduction, one)
+    found = by_image(pair.fused, values)
+    return over_images(pair.count, reduction, lambda i: float(found(i)))

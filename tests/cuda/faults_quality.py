@@ -5,7 +5,9 @@ from __future__ import annotations
 WINDOWS = "kernels/windows/windows_cuda.cu"
 GAUSSIAN = "kernels/gaussian/gaussian_cuda.cu"
 BLOCKS = "kernels/blocks/blocks_cuda.cu"
+SHRINK = "kernels/shrink/shrink_cuda.cu"
 TILE_SUMS = "csrc/cuda/tile_sums.cu"
+TILE_SUMS_H = "csrc/cuda/tile_sums.h"
 PLANES = "csrc/cuda/planes.h"
 BARRIER = "    sync_block();\n"
 
@@ -99,15 +101,15 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "m[0][j] + mean_x, m[1][j] + mean_y",
         "m[0][j] + mean_y, m[1][j] + mean_x",
     ),
-    "gaussian: a plane with itself": (GAUSSIAN, "a.p.pair[pair][1]]", "a.p.pair[pair][0]]"),
+    "gaussian: a plane with itself": (GAUSSIAN, "a.p.pair[pair][1])", "a.p.pair[pair][0])"),
     "gaussian: c2 forgotten": (GAUSSIAN, "(2 * covariance + a.c2)", "(2 * covariance)"),
     "blocks: no barrier, samples": _without("Value{0};\n", BLOCKS, 6),
     "blocks: no barrier, portions": (BLOCKS, "if (first) sync_block();", ""),
     "blocks: no barrier, totals": _without("if (lane() == 0) least[warp()] = valid;\n", BLOCKS),
     "blocks: mirrored about the last sample": (
         BLOCKS,
-        "2 * width - 1 - x",
-        "2 * width - 2 - x",
+        "2 * size - 1 - x",
+        "2 * size - 2 - x",
     ),
     "blocks: mirrored samples do not count": (
         BLOCKS,
@@ -117,6 +119,68 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "blocks: no anchor": (BLOCKS, "if (!Arithmetic::kAnchored || !any) return 0;", "return 0;"),
     "blocks: the mask ignored": (BLOCKS, "i < n && valid_at(p, y, x)", "i < n"),
     "blocks: a mean of the wrong plane": (BLOCKS, "* p.planes][0]", "* p.planes][1]"),
+    "blocks: not mirrored at the bottom": (
+        BLOCKS,
+        "mirrored(y0 + i / window, p.rows)",
+        "clamp_to(y0 + i / window, p.rows)",
+    ),
+    "blocks: every image over the first": (
+        BLOCKS,
+        "static_cast<int64_t>(block().z) * grid().x + block().x",
+        "block().x",
+    ),
+    "planes: every image the first": (PLANES, "block().z * p.image_bytes[number]", "0"),
+    "planes: images a byte per sample apart": (
+        PLANES,
+        "* bytes_of(p->plane[i].dtype)",
+        "* 1",
+    ),
+    "planes: every mask the first": (PLANES, "block().z * p.valid_image_stride + ", ""),
+    "tile sums: every image over the first": (
+        TILE_SUMS_H,
+        "(static_cast<int64_t>(block().z) * pairs + pair)",
+        "pair",
+    ),
+    "tile sums: counts over the first": (TILE_SUMS_H, "counts + block().z * tiles", "counts"),
+    "tile sums: added up for the first": (TILE_SUMS, "a.sums + image * pairs + p", "a.sums + p"),
+    "tile sums: counted for the first": (TILE_SUMS, "a.count + image", "a.count"),
+    "shrink: no barrier": _without("sums[c] = sum;\n    }\n", SHRINK),
+    "shrink: a tap short, down": (SHRINK, "t < s.taps; ++t) {", "t + 1 < s.taps; ++t) {"),
+    "shrink: a tap short, along": (
+        SHRINK,
+        "t < s.taps; ++t) sum",
+        "t + 1 < s.taps; ++t) sum",
+    ),
+    "shrink: weights down taken along": (SHRINK, "weights[s.taps + t]", "weights[t]"),
+    "shrink: the first plane's weights": (
+        SHRINK,
+        "s.weights + static_cast<int64_t>(number) * 2 * s.taps",
+        "s.weights",
+    ),
+    "shrink: the first plane twice": (
+        SHRINK,
+        "plane_of(s.planes, number)",
+        "plane_of(s.planes, 0)",
+    ),
+    "shrink: the edge not repeated": (
+        SHRINK,
+        "clamp_to(s.first_col + x0 * s.step + c, s.planes.width)",
+        "clamp_to(s.first_col + x0 * s.step + c, s.planes.width - 1)",
+    ),
+    "shrink: tiles of one place": (SHRINK, "s.first_col + x0 * s.step", "s.first_col"),
+    "shrink: the mask ignored": (SHRINK, "else if (valid)", "else"),
+    "shrink: what is valid reached": (SHRINK, "valid ? 0.0 : weights[t]", "valid ? weights[t] : 0"),
+    "shrink: the other mask ignored": (SHRINK, "(!a.among || a.among[at])", "true"),
+    "shrink: columns of samples dropped": (
+        SHRINK,
+        "(kCols - 1) * a.s.step + a.s.taps",
+        "(kCols - 1) * a.s.step + a.s.taps - 1",
+    ),
+    "shrink: every image over the first": (
+        SHRINK,
+        "static_cast<int64_t>(block().z) * s.planes.planes + number",
+        "number",
+    ),
     "tile sums: no barrier": _without("if (lane() == 0) warps[warp()] = sum;\n", TILE_SUMS, 6),
     "tile sums: no barrier between rows": (
         TILE_SUMS,

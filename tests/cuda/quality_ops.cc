@@ -2,6 +2,7 @@
 #include <memory>
 #include <vector>
 
+#include "csrc/cuda/planes.h"
 #include "csrc/include/pantiny_cuda_indices.h"
 #include "tests/cuda/on_device.h"
 
@@ -9,18 +10,17 @@ namespace {
 
 using pantiny::cuda::OnDevice;
 
-size_t size_of(int dtype) {
-  return dtype == PTN_U8 ? 1 : dtype == PTN_U16 || dtype == PTN_I16 ? 2 : dtype == PTN_F64 ? 8 : 4;
-}
-
 // A copy of the arguments with the planes, each a block of `sizes[i]` samples of which the first
 // of the plane is number `starts[i]`, and the mask on the device.
+template <class Struct>
 class Arguments {
  public:
-  Arguments(const ptn_windows& from, const int64_t* sizes, const int64_t* starts) : w(from) {
+  Arguments(const Struct& from, const ptn_cuda_images& images, const int64_t* sizes,
+            const int64_t* starts)
+      : w(from) {
     for (int i = 0; i < from.planes; ++i) {
-      const size_t each = size_of(from.plane[i].dtype),
-                   before = each * static_cast<size_t>(starts[i]);
+      const auto each = static_cast<size_t>(pantiny::cuda::bytes_of(from.plane[i].dtype)),
+                 before = each * static_cast<size_t>(starts[i]);
       const char* all = static_cast<const char*>(from.plane[i].data) - before;
       memory_.push_back(std::make_unique<OnDevice>(all, each * static_cast<size_t>(sizes[i])));
       planes_.push_back(from.plane[i]);
@@ -28,12 +28,13 @@ class Arguments {
     }
     w.plane = planes_.data();
     if (!from.valid) return;
-    const auto bytes = static_cast<size_t>(from.rows * from.valid_row_stride);
+    const auto bytes = static_cast<size_t>((images.images - 1) * images.valid_stride +
+                                           from.rows * from.valid_row_stride);
     memory_.push_back(std::make_unique<OnDevice>(from.valid, bytes));
     w.valid = memory_.back()->as<uint8_t>();
   }
 
-  ptn_windows w;
+  Struct w;
 
  private:
   std::vector<ptn_plane> planes_;
@@ -58,29 +59,48 @@ void quality_run_ahead(int on) {
 
 const char* quality_error() { return pantiny::cuda::error_text(); }
 
-int quality_windows(const ptn_windows* windows, const int64_t* sizes, const int64_t* starts,
-                    double* sums, int64_t* count) {
+int quality_windows(const ptn_windows* windows, const ptn_cuda_images* images, const int64_t* sizes,
+                    const int64_t* starts, double* sums, int64_t* count) {
   size_t bytes = 0;
-  ptn_status status = ptn_cuda_windows_bytes(windows, &bytes);
+  ptn_status status = ptn_cuda_windows_bytes(windows, images, &bytes);
   if (status != PTN_OK) return status;
-  const Arguments a(*windows, sizes, starts);
-  const OnDevice memory(bytes), total(sums, sizeof(double) * static_cast<size_t>(a.w.pairs));
-  const OnDevice counted(count, sizeof *count);
-  status = ptn_cuda_windows_run(&a.w, memory.get(), bytes, total.as<double>(),
+  const Arguments<ptn_windows> a(*windows, *images, sizes, starts);
+  const auto n = static_cast<size_t>(images->images);
+  const OnDevice memory(bytes), total(sums, sizeof(double) * n * static_cast<size_t>(a.w.pairs));
+  const OnDevice counted(count, n * sizeof *count);
+  status = ptn_cuda_windows_run(&a.w, images, memory.get(), bytes, total.as<double>(),
                                 counted.as<int64_t>(), nullptr);
   const bool whole = memory.back(nullptr);
   return result(status, total.back(sums) && counted.back(count) && whole);
 }
 
-int quality_moments(const ptn_windows* windows, const int64_t* sizes, const int64_t* starts,
-                    int64_t blocks, double* moments, int64_t* valid) {
-  const Arguments a(*windows, sizes, starts);
+// `blocks` of all images.
+int quality_moments(const ptn_windows* windows, const ptn_cuda_images* images, const int64_t* sizes,
+                    const int64_t* starts, int64_t blocks, double* moments, int64_t* valid) {
+  const Arguments<ptn_windows> a(*windows, *images, sizes, starts);
   const auto n = static_cast<size_t>(blocks);
   const OnDevice out(sizeof(double) * n * static_cast<size_t>(2 * a.w.planes + a.w.pairs));
   const OnDevice counts(sizeof(int64_t) * n);
   const ptn_status status =
-      ptn_cuda_moments_run(&a.w, nullptr, 0, out.as<double>(), counts.as<int64_t>(), nullptr);
+      ptn_cuda_moments_run(&a.w, images, out.as<double>(), counts.as<int64_t>(), nullptr);
   return result(status, out.back(moments) && counts.back(valid));
+}
+
+// Of `weights` the struct holds the host's.
+int quality_shrink(const ptn_cuda_shrink* shrink, const ptn_cuda_images* images,
+                   const int64_t* sizes, const int64_t* starts, double* out, const uint8_t* among,
+                   uint8_t* reached) {
+  Arguments<ptn_cuda_shrink> a(*shrink, *images, sizes, starts);
+  const auto planes = static_cast<size_t>(a.w.planes);
+  const OnDevice weights(a.w.weights, 2 * planes * static_cast<size_t>(a.w.taps) * sizeof(double));
+  a.w.weights = weights.as<double>();
+  const auto n = static_cast<size_t>(images->images * a.w.out_rows * a.w.cols);
+  const OnDevice made(sizeof(double) * n * planes), seen(n), allowed(among, n);
+  ptn_status status = ptn_cuda_shrink_run(&a.w, images, made.as<double>(), nullptr);
+  if (status != PTN_OK) return status;
+  status = ptn_cuda_reach_run(&a.w, images, among ? allowed.as<uint8_t>() : nullptr,
+                              seen.as<uint8_t>(), nullptr);
+  return result(status, made.back(out) && seen.back(reached));
 }
 
 }  // extern "C"

@@ -19,7 +19,7 @@ from pantiny.kernels.windows.cases import Inputs, WindowCase
 from pantiny.kernels.windows.windows_ref import Maps, windows_ref
 
 from .build import WITH_GPU, library
-from .quality import C1, C2, SOURCES, Failed, Kernels, Sums, error_bound
+from .quality import C1, C2, SOURCES, Failed, Kernels, Sums, error_bound, mirrored
 
 UNIFORM = ("uqi", "decorrelation")
 GAUSSIANS = ("ssim", "gaussian_uqi")
@@ -125,7 +125,8 @@ def test_many_planes(kernels: Kernels, planes: int) -> None:
 def test_blocks_case(kernels: Kernels, case: WindowCase) -> None:
     i = block_cases.inputs(case)
     found = kernels.moments(i, case.window)
-    truth = blocks_ref(i.planes, i.pairs, case.window, i.valid)
+    taller = mirrored(i, case.window)
+    truth = blocks_ref(taller.planes, taller.pairs, case.window, taller.valid)
     assert found.valid.tolist() == truth.valid.tolist()
     whole = truth.valid == case.window**2
     assert_within(found.moments[whole], truth.moments[whole], truth.bound[whole], "moments")
