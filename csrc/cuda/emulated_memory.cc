@@ -42,9 +42,13 @@ int64_t number(const char* name, int64_t otherwise) {
   return text && *text ? std::atoll(text) : otherwise;
 }
 
-Queue* queue_of(Stream stream) { return static_cast<Queue*>(stream); }
-
 bool alive(Queue* queue) { return std::find(queues.begin(), queues.end(), queue) != queues.end(); }
+
+// Null for the default stream and for streams that were made elsewhere, which are like it.
+Queue* queue_of(Stream stream) {
+  auto* queue = static_cast<Queue*>(stream);
+  return alive(queue) ? queue : nullptr;
+}
 
 void drain(Queue* queue, int64_t to) {
   while (alive(queue) && queue->done < to && !queue->work.empty()) {
@@ -87,8 +91,8 @@ ptn_status poisoned(size_t bytes, void** out) {
 
 ptn_status submit(Stream stream, std::function<ptn_status()> work) {
   const std::lock_guard<std::recursive_mutex> lock(everything);
-  if (!stream) return work();
   Queue* const queue = queue_of(stream);
+  if (!queue) return work();
   if (queue->device != device_now) return fail("stream", "of another device than the current one");
   if (queue->captured) {
     queue->captured->push_back(std::move(work));
@@ -160,7 +164,7 @@ void release_pinned(void* memory) {
 
 ptn_status copy_in(void* device, const void* host, size_t bytes, Stream stream) {
   const std::lock_guard<std::recursive_mutex> lock(everything);
-  if (!stream || is_pinned(host)) return submit(stream, copy(device, host, bytes));
+  if (!queue_of(stream) || is_pinned(host)) return submit(stream, copy(device, host, bytes));
   const char* from = static_cast<const char*>(host);
   auto staged = std::make_shared<std::vector<char>>(from, from + bytes);
   return submit(stream, [=] {
@@ -203,6 +207,7 @@ ptn_status create_stream(Stream* out) {
 void destroy_stream(Stream stream) {
   const std::lock_guard<std::recursive_mutex> lock(everything);
   Queue* const queue = queue_of(stream);
+  if (!queue) return;
   drain(queue, queue->put);
   queues.erase(std::remove(queues.begin(), queues.end(), queue), queues.end());
   delete queue;
@@ -248,7 +253,7 @@ ptn_status wait_for_event(Event event) {
 
 ptn_status begin_capture(Stream stream) {
   const std::lock_guard<std::recursive_mutex> lock(everything);
-  if (!stream) return fail("capture", "not of the default stream");
+  if (!queue_of(stream)) return fail("capture", "not of the default stream");
   queue_of(stream)->captured = new std::vector<Work>;
   return PTN_OK;
 }
@@ -271,7 +276,7 @@ void destroy_graph(Graph graph) { delete static_cast<std::vector<Work>*>(graph);
 
 bool is_capturing(Stream stream) {
   const std::lock_guard<std::recursive_mutex> lock(everything);
-  return stream && queue_of(stream)->captured;
+  return queue_of(stream) && queue_of(stream)->captured;
 }
 
 }  // namespace cuda
