@@ -201,12 +201,17 @@ def fuse(
     rad, settings = settings_for(ms_array.dtype, n_bands, found)
     masks = _masks(mask, masked_ms, pan, ms_array, pan_array, batched)
     result = _result(out, ms_array, pan_array, batched)
+    sources = [
+        ArraySource(m, p, nodata, ms_valid, valid, found)
+        for m, p, (ms_valid, valid) in zip(ms_array, pan_array, masks, strict=True)
+    ]
+    sinks = [ArraySink(r) for r in result]
     with progress_to(progress, "fuse") as tell:
-        for i in range(count):
-            ms_valid, valid = masks[i]
-            source = ArraySource(ms_array[i], pan_array[i], nodata, ms_valid, valid, found)
+        done = 0
+        if isinstance(fuser, CudaFuser) and count > 1:
+            done = fuser.run_all(sources, sinks, settings, rad, tell)
+        for i, (source, sink) in enumerate(zip(sources[done:], sinks[done:])):
             fuser.survey(source, rad)
-            sink = ArraySink(result[i])
             layout = fuser.layout(source, sink.dtype, settings)
             if layout.bytes:
                 log.info("%s", layout.describe(budget))

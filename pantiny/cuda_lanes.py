@@ -11,10 +11,12 @@ import numpy as np
 
 from . import cuda
 from .engine import Sink
-from .system import MIB
+from .errors import MemoryBudgetError
+from .system import MIB, format_bytes
 
 SLOTS = 3  # of pinned memory, each way
 SLOT_BYTES = 16 * MIB
+KEPT_BYTES = 64 * MIB  # device memory of a lane that is kept for its next run
 
 
 class _Slot:
@@ -68,8 +70,36 @@ class Lane:
     work: Any = field(default_factory=lambda: cuda.module().Stream())
     down: Any = field(default_factory=lambda: cuda.module().Stream())
     lock: threading.Lock = field(default_factory=threading.Lock)
-    _slots: _Slots = field(default_factory=_Slots)
     out: _Slots = field(default_factory=_Slots)
+    _slots: _Slots = field(default_factory=_Slots)
+    _memory: list[Any] = field(default_factory=list)
+    _taken: int = 0
+
+    def begin(self) -> None:
+        """Another run: the memory of the one before is free."""
+        self._taken = 0
+
+    def memory(self, size: int) -> Any:
+        """Device memory until the next ``begin``: for runs alike the same, at the same place.
+
+        Raises
+        ------
+        MemoryBudgetError
+        """
+        at, self._taken = self._taken, self._taken + 1
+        if at < len(self._memory) and self._memory[at].bytes >= size:
+            return self._memory[at]
+        del self._memory[at:]
+        try:
+            made = cuda.module().Memory(max(1, size))
+        except RuntimeError as error:
+            raise MemoryBudgetError(
+                f"memory: cuda:{self.device} refuses {format_bytes(size)} ({error}); free memory "
+                "there, or use backend='cpu'"
+            ) from error
+        if at == len(self._memory) and sum(m.bytes for m in self._memory) + size <= KEPT_BYTES:
+            self._memory.append(made)
+        return made
 
     def upload(self, array: np.ndarray, address: int) -> None:
         """A contiguous array to the device, on ``up``; it may change once this returns."""
@@ -84,6 +114,17 @@ class Lane:
             core.copy_in(address + first, slot.bytes[: piece.size], self.up.handle)
             slot.event.record(self.up.handle)
             slot.used = True
+
+    def upload_mask(self, valid: np.ndarray | None, shape: tuple[int, int], address: int) -> None:
+        """A mask of this shape, nonzero where a pixel is valid; None: everywhere."""
+        found = np.ones(shape, bool) if valid is None else valid != 0
+        self.upload(found.view(np.uint8), address)
+
+    def uploaded(self) -> None:
+        """What ``work`` gets from now on waits for what was uploaded."""
+        ready = cuda.module().Event()
+        ready.record(self.up.handle)
+        ready.wait_in(self.work.handle)
 
     def wait(self) -> None:
         """Until nothing is under way."""

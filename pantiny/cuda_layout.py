@@ -93,7 +93,7 @@ def budget_of(devices: tuple[int, ...]) -> int:
     return int(SHARE_OF_FREE * min(free))
 
 
-def _image_bytes(source: Source) -> int:
+def image_bytes(source: Source) -> int:
     """MS and its mask."""
     count, rows, cols = source.ms_shape
     return rows * cols * (count * source.ms_dtype.itemsize + source.ms_masked)
@@ -140,7 +140,7 @@ def choose_device_layout(
     written = max(sum(b >= 0 for b in g.write) for g in groups)
     out_row = width * written * sink_dtype.itemsize
     pan_row = width * (source.pan_dtype.itemsize + source.masked)
-    fixed = _image_bytes(source)
+    fixed = image_bytes(source)
     used = devices[: max(1, -(-height // step))]
     share = -(-height // (step * len(used))) * step
     smallest: DeviceLayout | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,15 +38,15 @@ class Part:
         self._dn_per_unit: Any = None
         self._ms: Any = None
         self._ms_mask: Any = None
-        self._pan: _Rows | None = None
+        self._pan: Rows | None = None
 
     def _place_ms(self) -> None:
-        core, lane, source = cuda.module(), self.lane, self.source
+        lane, source = self.lane, self.source
         count, rows, cols = source.ms_shape
         item = source.ms_dtype.itemsize
-        self._ms = self._memory(count * rows * cols * item)
+        self._ms = lane.memory(count * rows * cols * item)
         if source.ms_masked:
-            self._ms_mask = self._memory(rows * cols)
+            self._ms_mask = lane.memory(rows * cols)
         step = max(1, (1 << 22) // (count * cols))
         for first in range(0, rows, step):
             last = min(first + step, rows)
@@ -56,27 +55,20 @@ class Part:
             for k in range(count):
                 lane.upload(ms[k], self._ms.address + (k * rows + first) * cols * item)
             if self._ms_mask is not None:
-                found = np.ones((last - first, cols), bool) if valid is None else valid != 0
-                lane.upload(found.view(np.uint8), self._ms_mask.address + first * cols)
-        self._dn_per_unit = self._memory(8)
-        core.wait(lane.up.handle)
-
-    def _memory(self, size: int) -> Any:
-        return self._allocated(size, lambda: cuda.module().Memory(max(1, size)))
+                at = self._ms_mask.address + first * cols
+                lane.upload_mask(valid, (last - first, cols), at)
+        self._dn_per_unit = lane.memory(8)
 
     def scan(self, handle: Any, scene: Any, bands: Any) -> Any:
         """A scan with its memory."""
         core = cuda.module()
-        size = core.scan_bytes(handle, scene, bands)
-        return self._allocated(size, lambda: core.Scan(handle, scene, bands))
-
-    def _allocated(self, size: int, make: Callable[[], Any]) -> Any:
         try:
-            return make()
+            return core.Scan(handle, scene, bands)
         except RuntimeError as error:
+            size = format_bytes(core.scan_bytes(handle, scene, bands))
             raise MemoryBudgetError(
-                f"memory: cuda:{self.lane.device} refuses {format_bytes(size)} ({error}); free "
-                "memory there, or use backend='cpu'"
+                f"memory: cuda:{self.lane.device} refuses {size} ({error}); free memory there, or "
+                "use backend='cpu'"
             ) from error
 
     def prepare(self, group: Group, scale: float, cap: int) -> None:
@@ -84,7 +76,7 @@ class Part:
         if self._ms is None:
             self._place_ms()
             held = self.source.shape[0] if self.layout.resident else cap
-            self._pan = _Rows(self, held, self._memory)
+            self._pan = Rows(self, held)
         self._dn_per_unit.copy_in(np.array([scale], np.float64), self.lane.work.handle)
         self.group = group
 
@@ -117,11 +109,11 @@ class Part:
             return self.source.pan(first, last), self.source.valid(first, last)
 
 
-class _Rows:
+class Rows:
     """PAN on a device: whole, filled as far as asked for, or two bands in turn."""
 
-    def __init__(self, part: Part, rows: int, memory: Callable[[int], Any]) -> None:
-        source = part.source
+    def __init__(self, part: Part, rows: int) -> None:
+        source, memory = part.source, part.lane.memory
         self._part, self._width = part, source.shape[1]
         self._item = source.pan_dtype.itemsize
         self._whole = rows >= source.shape[0]
@@ -154,11 +146,9 @@ class _Rows:
             row = at + top - first
             lane.upload(pan, self._pan[slot].address + row * self._width * self._item)
             if self._mask:
-                found = np.ones(pan.shape, bool) if valid is None else valid != 0
-                lane.upload(found.view(np.uint8), self._mask[slot].address + row * self._width)
-        ready = cuda.module().Event()
-        ready.record(lane.up.handle)
-        ready.wait_in(lane.work.handle)
+                to = self._mask[slot].address + row * self._width
+                lane.upload_mask(valid, (end - top, self._width), to)
+        lane.uploaded()
 
     def release(self) -> None:
         """What ``work`` holds now is the last that reads these rows."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from . import cuda
 from .bands import Group
 from .cuda import DTYPES
-from .cuda_lanes import Writer, lanes
+from .cuda_lanes import Lane, Writer, lanes
 from .cuda_layout import DeviceLayout, aligned, geometry, on
 from .cuda_part import Part
 from .engine import Progress, Settings, Sink, Source
@@ -54,36 +54,46 @@ def run_source(
             with on(device):
                 lane = lanes.of(device)
             stack.enter_context(lane.lock)
+            lane.begin()
             parts.append(Part(index, lane, source, layout, model, precision, settings, reading))
-        try:
+        with refusals([part.lane for part in parts]):
             run = _run_whole if layout.whole else _run_bands
             run(parts, sink, groups, scales, progress)
-        except PanTinyError:
-            raise
-        except RuntimeError as error:
-            raise CoreError(f"the CUDA core refuses the pair: {error}") from error
-        finally:
-            for part in parts:
-                with on(part.lane.device), contextlib.suppress(RuntimeError):
-                    part.lane.wait()
 
 
-def _targets(group: Group) -> tuple[list[int], list[int]]:
+@contextlib.contextmanager
+def refusals(used: list[Lane]) -> Iterator[None]:
+    """The core's errors as ours; at the end, come what may, nothing is under way on the lanes."""
+    try:
+        yield
+    except PanTinyError:
+        raise
+    except RuntimeError as error:
+        raise CoreError(f"the CUDA core refuses the pair: {error}") from error
+    finally:
+        for lane in used:
+            with on(lane.device), contextlib.suppress(RuntimeError):
+                lane.wait()
+
+
+def targets_of(group: Group) -> tuple[list[int], list[int]]:
     """Bands of the sink that are written, and where the network's bands lie among them."""
     written = [b for b in group.write if b >= 0]
     slots = iter(range(len(written)))
     return written, [next(slots) if b >= 0 else -1 for b in group.write]
 
 
-def _output(part: Part, targets: list[int], address: int, dtype: np.dtype, rows: int) -> Any:
-    s, width = part.settings, part.source.shape[1]
+def output_of(
+    settings: Settings, targets: list[int], address: int, dtype: np.dtype, strides: list[int]
+) -> Any:
+    """Where a result goes; strides of image, band, row and column in samples."""
     return cuda.module().Output(
-        out=(address, DTYPES[str(dtype)], [0, rows * width, width, 1]),
+        out=(address, DTYPES[str(dtype)], strides),
         bands=targets,
-        low=s.low,
-        high=s.high,
-        fill=s.fill,
-        reserve=s.reserve,
+        low=settings.low,
+        high=settings.high,
+        fill=settings.fill,
+        reserve=settings.reserve,
     )
 
 
@@ -98,15 +108,17 @@ def _run_whole(
     lane, (height, width) = part.lane, part.source.shape
     with on(lane.device):
         for done, (group, scale) in enumerate(zip(groups, scales)):
-            written, targets = _targets(group)
+            written, targets = targets_of(group)
             kept = cuda.store.plan(
                 part.model, part.precision, lane.device, lane.work.handle,
                 geometry(part.source, part.settings, group),
             )  # fmt: skip
             part.prepare(group, scale, height)
-            out = cuda.module().Memory(len(written) * height * width * sink.dtype.itemsize)
+            out = lane.memory(len(written) * height * width * sink.dtype.itemsize)
             given, _ = part.input(0, height)
-            into = _output(part, targets, out.address, sink.dtype, height)
+            into = output_of(
+                part.settings, targets, out.address, sink.dtype, [0, height * width, width, 1]
+            )
             with kept.lock:
                 kept.plan.run(given, into, lane.work.handle)
                 writer = Writer(lane, sink, written, width)
@@ -181,18 +193,20 @@ class _Bands:
     def result(self, pass_: int, sink: Sink) -> None:
         """The last pass: two bands in turn, one on its way to the sink."""
         part, lane = self.part, self.part.lane
-        written, targets = _targets(part.group)
+        written, targets = targets_of(part.group)
         width, item = part.source.shape[1], sink.dtype.itemsize
         rows = min(part.layout.band_rows, self.share.last - self.share.first)
         with on(lane.device):
             core = cuda.module()
-            out = [core.Memory(len(written) * rows * width * item) for _ in range(2)]
+            out = [lane.memory(len(written) * rows * width * item) for _ in range(2)]
             taken = [core.Event(), core.Event()]
             writer = Writer(lane, sink, written, width)
             for i, (y0, y1) in enumerate(self.bands(True)):
                 memory = out[i % 2]
                 taken[i % 2].wait_in(lane.work.handle)
-                into = _output(part, targets, memory.address, sink.dtype, rows)
+                into = output_of(
+                    part.settings, targets, memory.address, sink.dtype, [0, rows * width, width, 1]
+                )
                 self._run(pass_, y0, y1, into)
                 writer.put(y0, y1 - y0, memory.address, rows * width * item)
                 taken[i % 2].record(lane.down.handle)

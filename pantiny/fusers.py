@@ -14,6 +14,7 @@ from .classical import METHODS
 from .classical_fit import Cubic, classical_method
 from .classical_stream import BandLayout, ClassicalRun, choose_bands
 from .cuda_arrays import Pair, fuse_on_device
+from .cuda_batch import images_a_run, run_batch
 from .cuda_layout import choose_device_layout
 from .cuda_scene import run_source
 from .engine import Progress, Settings, Sink, Source, choose_layout, run
@@ -151,6 +152,44 @@ class CudaFuser(NetworkFuser):
             self.precision,
             progress,
         )
+
+    def run_all(
+        self,
+        sources: Sequence[Source],
+        sinks: Sequence[Sink],
+        settings: Settings,
+        rad: Radiometry,
+        progress: Progress | None = None,
+    ) -> int:
+        """Images of a batch, several in one run where that is better; how many were fused."""
+        dtype, device = sinks[0].dtype, self.devices[0]
+        n = images_a_run(
+            sources[0], dtype, self.model, self.precision, self._groups, device, settings
+        )
+        if n < 2 or settings.tile is not None or len(self.devices) > 1:
+            return 0
+        for first in range(0, len(sources), n):
+            scales = []
+            for source in sources[first : first + n]:
+                self.survey(source, rad)
+                scales.append(self._scales)
+            share = (
+                (lambda s, f=first, c=len(scales): progress((f + s * c) / len(sources)))
+                if progress
+                else None
+            )
+            run_batch(
+                sources[first : first + n],
+                sinks[first : first + n],
+                self.model,
+                self._groups,
+                scales,
+                settings,
+                self.precision,
+                device,
+                share,
+            )
+        return len(sources)
 
     def run_on_device(
         self, ms: Any, pair: Pair, settings: Settings, *, rad: Radiometry, **options: Any

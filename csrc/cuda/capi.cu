@@ -115,6 +115,8 @@ ptn_status ptn_cuda_plan_run(ptn_cuda_plan* plan, const ptn_cuda_input* in,
   return plan_run(*plan, *in, *out, stream);
 }
 
+int32_t ptn_cuda_plan_graphs(const ptn_cuda_plan* plan) { return plan ? plan->graphs.count() : 0; }
+
 int32_t ptn_cuda_passes(const ptn_cuda_model* model) { return model ? blocks_of(*model) + 1 : 0; }
 
 int64_t ptn_cuda_scan_step(const ptn_cuda_model* model, const ptn_cuda_scene* scene) {

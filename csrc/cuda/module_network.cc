@@ -114,6 +114,7 @@ class Plan {
   Plan& operator=(const Plan&) = delete;
   ~Plan() { ptn_cuda_plan_destroy(plan_); }
   size_t bytes() const { return memory_.bytes(); }
+  int graphs() const { return ptn_cuda_plan_graphs(plan_); }
 
   void run(const ptn_cuda_input& in, const ptn_cuda_output& out, uintptr_t stream) {
     py::gil_scoped_release release;
@@ -237,6 +238,7 @@ void bind_network(py::module_& m) {
   py::class_<Plan>(m, "Plan", py::module_local())
       .def(py::init<std::shared_ptr<Model>, const ptn_cuda_scene&>())
       .def_property_readonly("bytes", &Plan::bytes)
+      .def_property_readonly("graphs", &Plan::graphs)
       .def("run", &Plan::run, py::arg("input"), py::arg("output"), py::arg("stream"));
   py::class_<ptn_cuda_bands>(m, "Bands", py::module_local())
       .def(py::init([](int64_t rows, bool keep, int64_t first, int64_t last) {

@@ -13,6 +13,7 @@ constexpr int kMaxSteps = 8;
 constexpr int64_t kMaxPixels = int64_t{1} << 30;
 constexpr int64_t kMaxRows = 65535;  // of a grid's second and third axis
 constexpr int kMaxImages = 4096;
+constexpr int64_t kGraphPixels = int64_t{1} << 20;  // of all images: launching takes longer
 constexpr double kMaxOffset = 1e9;
 
 // Memory of a model; without a block only its size.
@@ -41,6 +42,36 @@ size_t lay_out(void* memory, const ptn_cuda_model& m, const ptn_cuda_scene& s, p
   p->tables = take_tables(arena, s, scene.bands);
   p->space = take_workspace(arena, m, scene, rows_of_tiles(m, scene), s.consistency > 0);
   return arena.used();
+}
+
+// One run, put on a stream.
+ptn_status queue(const ptn_cuda_plan& plan, const ptn_cuda_input& in, const ptn_cuda_output& o,
+                 Stream stream) {
+  const ptn_cuda_model& model = *plan.model;
+  Scene scene = geometry_of(model, plan.scene);
+  scene.ms = samples_of(in.ms);
+  scene.pan = samples_of(in.pan);
+  std::copy_n(in.ms_bands, PTN_MAX_BANDS, scene.ms_bands);
+  scene.valid = mask_of(in.valid);
+  scene.ms_valid = mask_of(in.ms_valid);
+  scene.rows = plan.tables.rows;
+  scene.columns = plan.tables.columns;
+  scene.units_per_dn = plan.space.units_per_dn;
+  Output output = output_of(o, in.device_dn_per_unit);
+  output.rows = scene.height;
+  Steps steps(model, scene, plan.space, stream);
+  PTN_TRY(steps.units(in.device_dn_per_unit));
+  PTN_TRY(steps.head());
+  PTN_TRY(steps.statistics(0));
+  for (int block = 0; block < blocks_of(model); ++block) {
+    if (block) PTN_TRY(steps.advance(block - 1));
+    const int64_t rows = tiles_of(model, scene, block).down;
+    PTN_TRY(steps.sum(block, 0, rows, 0, rows));
+    PTN_TRY(steps.fold(block, rows));
+  }
+  PTN_TRY(steps.end());
+  return steps.finish(gaussian_of(plan.scene, scene.bands, plan.tables), plan.scene.consistency,
+                      output);
 }
 
 }  // namespace
@@ -111,40 +142,22 @@ size_t plan_bytes(const ptn_cuda_model& model, const ptn_cuda_scene& scene) {
 
 ptn_status plan_place(const ptn_cuda_model& model, const ptn_cuda_scene& scene, void* memory,
                       ptn_cuda_plan* out) {
-  *out = {};
   out->model = &model;
   out->scene = scene;
   lay_out(memory, model, scene, out);
   return place_tables(scene, model.network.arch.bands, out->tables);
 }
 
-ptn_status plan_run(const ptn_cuda_plan& plan, const ptn_cuda_input& in, const ptn_cuda_output& o,
+ptn_status plan_run(ptn_cuda_plan& plan, const ptn_cuda_input& in, const ptn_cuda_output& out,
                     Stream stream) {
-  const ptn_cuda_model& model = *plan.model;
-  Scene scene = geometry_of(model, plan.scene);
-  scene.ms = samples_of(in.ms);
-  scene.pan = samples_of(in.pan);
-  std::copy_n(in.ms_bands, PTN_MAX_BANDS, scene.ms_bands);
-  scene.valid = mask_of(in.valid);
-  scene.ms_valid = mask_of(in.ms_valid);
-  scene.rows = plan.tables.rows;
-  scene.columns = plan.tables.columns;
-  scene.units_per_dn = plan.space.units_per_dn;
-  Output output = output_of(o, in.device_dn_per_unit);
-  output.rows = scene.height;
-  Steps steps(model, scene, plan.space, stream);
-  PTN_TRY(steps.units(in.device_dn_per_unit));
-  PTN_TRY(steps.head());
-  PTN_TRY(steps.statistics(0));
-  for (int block = 0; block < blocks_of(model); ++block) {
-    if (block) PTN_TRY(steps.advance(block - 1));
-    const int64_t rows = tiles_of(model, scene, block).down;
-    PTN_TRY(steps.sum(block, 0, rows, 0, rows));
-    PTN_TRY(steps.fold(block, rows));
-  }
-  PTN_TRY(steps.end());
-  return steps.finish(gaussian_of(plan.scene, scene.bands, plan.tables), plan.scene.consistency,
-                      output);
+  const ptn_cuda_scene& s = plan.scene;
+  if (s.images * s.height * s.width > kGraphPixels) return queue(plan, in, out, stream);
+  const struct {
+    ptn_cuda_input in;
+    ptn_cuda_output out;
+  } key{in, out};
+  return plan.graphs.run(&key, sizeof key, stream,
+                         [&](Stream on) { return queue(plan, in, out, on); });
 }
 
 }  // namespace cuda

@@ -2,6 +2,7 @@
 // one global reduction between them, then back-projection and rounding.
 #pragma once
 
+#include "csrc/cuda/graphs.h"
 #include "csrc/cuda/steps.h"
 #include "csrc/cuda/tables.h"
 
@@ -11,6 +12,7 @@ struct ptn_cuda_plan {
   // device memory
   pantiny::cuda::Workspace space;
   pantiny::cuda::Tables tables;
+  pantiny::cuda::Graphs graphs;
 };
 
 namespace pantiny {
@@ -29,8 +31,8 @@ bool plan_supported(const ptn_cuda_model& model, const ptn_cuda_scene& scene);
 size_t plan_bytes(const ptn_cuda_model& model, const ptn_cuda_scene& scene);
 ptn_status plan_place(const ptn_cuda_model& model, const ptn_cuda_scene& scene, void* memory,
                       ptn_cuda_plan* out);
-ptn_status plan_run(const ptn_cuda_plan& plan, const ptn_cuda_input& input,
-                    const ptn_cuda_output& output, Stream stream);
+ptn_status plan_run(ptn_cuda_plan& plan, const ptn_cuda_input& input, const ptn_cuda_output& output,
+                    Stream stream);
 
 }  // namespace cuda
 }  // namespace pantiny

@@ -2,7 +2,8 @@
  *
  * Work is put on the caller's stream (a cudaStream_t as a pointer; null: the default one) of the
  * current device; no function waits for it, none allocates device memory. Kernels of a plan use
- * its memory: run a plan on one stream at a time. ptn_cuda_plan_run may be captured in a graph.
+ * its memory: run a plan on one stream at a time. ptn_cuda_plan_run may be captured in a graph; of
+ * small images (2^20 pixels in all) it makes one itself when input and output repeat.
  *
  *     ptn_cuda_model_create -> ptn_cuda_plan_bytes -> ptn_cuda_plan_create -> ptn_cuda_plan_run ...
  */
@@ -114,6 +115,8 @@ ptn_status ptn_cuda_plan_create(const ptn_cuda_model* model, const ptn_cuda_scen
 void ptn_cuda_plan_destroy(ptn_cuda_plan* plan);
 ptn_status ptn_cuda_plan_run(ptn_cuda_plan* plan, const ptn_cuda_input* input,
                              const ptn_cuda_output* output, void* stream);
+/* Graphs that it holds. */
+int32_t ptn_cuda_plan_graphs(const ptn_cuda_plan* plan);
 
 /* A scene of any size in bands of its rows, with the bits that a plan would give, if it could. Each
  * pass goes over all rows, from the top; ptn_cuda_scan_fold() ends it, but for the last pass,
