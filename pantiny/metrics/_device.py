@@ -56,7 +56,9 @@ class Plane:
         """Its first row and every ``step``-th behind it."""
         count, rows, width = self.shape
         image, row, col = self.strides
-        return replace(self, shape=(count, -(-rows // step), width), strides=(image, step * row, col))
+        return replace(
+            self, shape=(count, -(-rows // step), width), strides=(image, step * row, col)
+        )
 
     def for_core(self) -> tuple[int, int, int, int, int]:
         return (self.address, DTYPES[self.dtype], *self.strides)
