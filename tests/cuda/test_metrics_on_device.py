@@ -351,6 +351,11 @@ def bad_calls() -> dict[str, tuple[type[PanTinyError], str, Call]]:
             "mask: no window of 8 x 8",
             lambda: m.uqi(f, t, mask=OnDevice(none)),
         ),
+        "one image without a window": (
+            DataError,
+            "mask: no window of 8 x 8",
+            lambda: m.uqi(f, t, mask=OnDevice(half)),
+        ),
         "one image masked": (
             DataError,
             "mask: no block of 32 x 32",
