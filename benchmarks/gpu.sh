@@ -19,14 +19,14 @@ PANTINY_CMAKE_ARGS="-DPANTINY_CUDA_ARCHITECTURES=$capability-real ${PANTINY_CMAK
 run 20 $python -c 'from pantiny.info import lines; print(*lines(), sep="\n")' || exit 1
 
 failed=0
-step "fuse() on this GPU"
-run 90 $python -m pytest -q -x tests/cuda/test_fuse_on_gpu.py || failed=1
+step "fuse() and the indices on this GPU"
+run 90 $python -m pytest -q -x tests/cuda/test_fuse_on_gpu.py tests/cuda/test_metrics_on_gpu.py || failed=1
 step "times"
 run 240 $python -m pantiny.benchmarks.gpu "$out/gpu.json" || failed=1
 
 step "every kernel on the shared cases"
 run $((420 - SECONDS > 60 ? 420 - SECONDS : 60)) $python -m pytest -q -x tests/cuda/test_half_segments.py \
-  tests/cuda/test_float_segments.py tests/cuda/test_steps.py tests/cuda/test_quality_kernels.py || failed=1
+  tests/cuda/test_float_segments.py tests/cuda/test_steps.py tests/cuda/test_quality_kernels.py tests/cuda/test_quality_batches.py || failed=1
 
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck; do

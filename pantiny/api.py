@@ -57,8 +57,8 @@ def fuse(
     ms : array [K, h, w] or [N, K, h, w]
         Multispectral image(s) in DN, bands first: uint8, uint16, int16 or float32. A numpy
         array, a torch tensor, or anything with ``__array_interface__`` or DLPack; on a GPU a
-        torch tensor, a cupy array or anything with ``__cuda_array_interface__``, read where it
-        is. A masked array's mask counts as nodata.
+        torch tensor, a cupy array or anything with ``__cuda_array_interface__`` or DLPack, read
+        where it is. A masked array's mask counts as nodata.
     pan : array [H, W], [1, H, W], [N, H, W] or [N, 1, H, W]
         Panchromatic image(s) in DN; ``H = r * h``, ``W = r * w``, r a whole number from 2
         to 8. Both images start at the same corner.

@@ -4,6 +4,10 @@ With truth: ``psnr``, ``rmse``, ``cc``, ``sam``, ``ergas``, ``scc``, ``uqi``, ``
 Without: ``d_lambda``, ``d_s``, ``qnr``, ``d_lambda_k``, ``d_s_r``, ``hqnr``, ``rqnr``,
 ``r_ergas``, ``r_sam``, ``r_q2n``, ``d_rho``. Everything is computed in float64.
 
+Images on a CUDA device are measured there by the indices that have kernels (uqi, ssim, q2n,
+d_lambda, d_s, qnr, d_lambda_k, r_q2n, hqnr, d_rho); the others refuse them. See docs/indices.md,
+"On a GPU".
+
 Submodules ``streaming`` (scenes in rows) and ``classes`` (means over batches) are imported when
 they are used.
 """

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import cuda
 from ..cuda_views import is_device_array
 from ..errors import (
     BackendError,
@@ -43,7 +44,7 @@ def as_values(x: Any, name: str) -> np.ndarray:
         raise BackendError(
             f"{name}: got a {type(x).__name__} on a device; need host memory: this index runs on "
             f"the CPU, or other images of the call are there (on a CUDA device, with all images "
-            f"there, run {ON_DEVICE}); pass {name}{_to_host(x, is_tensor)}"
+            f"there, run {ON_DEVICE}); pass {name}{_to_host(x)}"
         )
     if is_tensor:
         try:
@@ -79,9 +80,9 @@ def as_values(x: Any, name: str) -> np.ndarray:
     return array.astype(native if native in KERNEL_DTYPES else np.float64)
 
 
-def _to_host(x: Any, is_tensor: bool) -> str:
-    calls = ("to_host", "get")  # of our DeviceArray, of cupy
-    return ".cpu()" if is_tensor else next((f".{c}()" for c in calls if hasattr(x, c)), " there")
+def _to_host(x: Any) -> str:
+    calls = ("cpu", "to_host", "get")  # of torch, of our DeviceArray, of cupy
+    return next((f".{c}()" for c in calls if hasattr(x, c)), " copied there")
 
 
 def as_images(x: Any, name: str, *, device: bool = False, beside: Any = None) -> Any:
@@ -101,6 +102,13 @@ def as_images(x: Any, name: str, *, device: bool = False, beside: Any = None) ->
     if isinstance(beside, Images):
         return _device.as_images(x, name, beside.planes[0].place)
     if device and beside is None and is_device_array(x):
+        try:
+            cuda.module()
+        except BackendError as error:
+            raise BackendError(
+                f"{name}: got a {type(x).__name__} on a device, where no index can be computed "
+                f"here ({error}); pass {name}{_to_host(x)}, and the other images alike"
+            ) from error
         return _device.as_images(x, name)
     array = as_values(x, name)
     if array.ndim not in (3, 4) or not array.size:
@@ -111,7 +119,7 @@ def as_images(x: Any, name: str, *, device: bool = False, beside: Any = None) ->
     return array if array.ndim == 4 else array[None]
 
 
-def as_pan(x: Any, like: Any) -> Any:
+def as_pan(x: Any, like: Any, name: str = "pan") -> Any:
     """[N, H, W] of [H, W], [1, H, W], [N, H, W] or [N, 1, H, W], for images [N, K, H, W].
 
     Raises
@@ -119,13 +127,13 @@ def as_pan(x: Any, like: Any) -> Any:
     ShapeError, DtypeError, BackendError
     """
     if isinstance(like, Images):
-        return _device.as_pan(x, like)
-    array = as_values(x, "pan")
+        return _device.as_pan(x, like, name)
+    array = as_values(x, name)
     n, _, height, width = like.shape
     if array.shape[-2:] == (height, width) and array.size == n * height * width:
         return array.reshape(n, height, width)
     raise ShapeError(
-        f"pan: got shape {array.shape} for images {like.shape}; need [H, W], [N, H, W] or "
+        f"{name}: got shape {array.shape} for images {like.shape}; need [H, W], [N, H, W] or "
         "[N, 1, H, W] of the size of fused; give one band on the grid of fused"
     )
 

@@ -37,7 +37,7 @@ def _pan_low(pan_low: Any, scene: Scene) -> Any:
     if pan_low is None:
         return None
     assert scene.ms is not None
-    return as_pan(pan_low, scene.ms)
+    return as_pan(pan_low, scene.ms, "pan_low")
 
 
 def d_lambda(
@@ -57,7 +57,8 @@ def d_lambda(
     Parameters
     ----------
     fused : array [K, H, W] or [N, K, H, W]
-        Any real dtype and linear unit; numpy or torch.
+        Any real dtype and linear unit; numpy or torch. On a CUDA device with all other images and
+        the mask: uint8, uint16, int16, float32 or float64, measured there.
     ms : array [K, h, w] or [N, K, h, w]
         Native MS of the same ground and unit, ``H = r h`` and ``W = r w``. A factor between the
         units of F and M goes unseen here.
@@ -85,6 +86,8 @@ def d_lambda(
     Raises
     ------
     ShapeError, DtypeError, OptionError, DataError
+    BackendError
+        Images on a device and beside it, or a variant without a device path.
 
     Notes
     -----

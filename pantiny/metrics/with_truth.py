@@ -101,7 +101,8 @@ def psnr(fused: Any, truth: Any, *, peak: float, mask: Any = None, reduction: st
     Parameters
     ----------
     fused, truth : array [K, H, W] or [N, K, H, W]
-        DN or any other linear unit, any real dtype; numpy or torch.
+        DN or any other linear unit, any real dtype; numpy or torch. ``uqi``, ``ssim`` and ``q2n``
+        also take both, and the mask, on a CUDA device: uint8, uint16, int16, float32, float64.
     peak : float
         The largest possible value in that unit, e.g. 2047 for 11-bit DN.
     mask : array [H, W] or [N, H, W], optional
@@ -116,6 +117,8 @@ def psnr(fused: Any, truth: Any, *, peak: float, mask: Any = None, reduction: st
     Raises
     ------
     ShapeError, DtypeError, OptionError, DataError
+    BackendError
+        Images on a device and an index that runs on the CPU, or some here and some there.
     """
     top, pair = check_peak(peak), _Pair(fused, truth, mask)
     return over_images(pair.count, reduction, lambda i: psnr_of(_moments(pair, i), top))

@@ -290,7 +290,7 @@ def bad_calls() -> dict[str, tuple[type[PanTinyError], str, Call]]:
         ),
         "pan_low in host memory": (
             BackendError,
-            "pan: got a ndarray in host memory",
+            "pan_low: got a ndarray in host memory",
             lambda: m.qnr(f, g, p, pan_low=ms[:, 0]),
         ),
         "mask in host memory": (
@@ -351,6 +351,11 @@ def bad_calls() -> dict[str, tuple[type[PanTinyError], str, Call]]:
             "mask: no window of 8 x 8",
             lambda: m.uqi(f, t, mask=OnDevice(none)),
         ),
+        "one image without a window": (
+            DataError,
+            "mask: no window of 8 x 8",
+            lambda: m.uqi(f, t, mask=OnDevice(half)),
+        ),
         "one image masked": (
             DataError,
             "mask: no block of 32 x 32",
@@ -386,5 +391,5 @@ def test_without_the_extension(emulated: Any, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(cuda, "_compiled", lambda: None)
     fused, _, _ = images(1, 20, 20)
-    with pytest.raises(BackendError, match="not compiled in"):
+    with pytest.raises(BackendError, match=r"fused: got a OnDevice .*not compiled in.*pass fused"):
         m.uqi(*on(fused, fused))
