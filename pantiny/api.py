@@ -201,16 +201,17 @@ def fuse(
     rad, settings = settings_for(ms_array.dtype, n_bands, found)
     masks = _masks(mask, masked_ms, pan, ms_array, pan_array, batched)
     result = _result(out, ms_array, pan_array, batched)
-    sources = [
-        ArraySource(m, p, nodata, ms_valid, valid, found)
-        for m, p, (ms_valid, valid) in zip(ms_array, pan_array, masks, strict=True)
-    ]
+
+    def source_of(i: int) -> ArraySource:
+        return ArraySource(ms_array[i], pan_array[i], nodata, *masks[i], found)
+
     sinks = [ArraySink(r) for r in result]
     with progress_to(progress, "fuse") as tell:
         done = 0
         if isinstance(fuser, CudaFuser) and count > 1:
-            done = fuser.run_all(sources, sinks, settings, rad, tell)
-        for i, (source, sink) in enumerate(zip(sources[done:], sinks[done:])):
+            done = fuser.run_all(source_of, sinks, settings, rad, tell)
+        for i in range(done, count):
+            source, sink = source_of(i), sinks[i]
             fuser.survey(source, rad)
             layout = fuser.layout(source, sink.dtype, settings)
             if layout.bytes:

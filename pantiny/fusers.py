@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -155,32 +155,35 @@ class CudaFuser(NetworkFuser):
 
     def run_all(
         self,
-        sources: Sequence[Source],
+        source_of: Callable[[int], Source],
         sinks: Sequence[Sink],
         settings: Settings,
         rad: Radiometry,
         progress: Progress | None = None,
     ) -> int:
         """Images of a batch, several in one run where that is better; how many were fused."""
-        dtype, device = sinks[0].dtype, self.devices[0]
-        n = images_a_run(
-            sources[0], dtype, self.model, self.precision, self._groups, device, settings
-        )
-        if n < 2 or settings.tile is not None or len(self.devices) > 1:
+        if settings.tile is not None or len(self.devices) > 1:
             return 0
-        for first in range(0, len(sources), n):
-            scales = []
-            for source in sources[first : first + n]:
+        device, total = self.devices[0], len(sinks)
+        together = images_a_run(
+            source_of(0), sinks[0].dtype, self.model, self.precision, self._groups, device, settings
+        )
+        if together < 2:
+            return 0
+        for first in range(0, total, together):
+            chunk = range(first, min(first + together, total))
+            sources, scales = [source_of(i) for i in chunk], []
+            for source in sources:
                 self.survey(source, rad)
                 scales.append(self._scales)
-            share = (
-                (lambda s, f=first, c=len(scales): progress((f + s * c) / len(sources)))
-                if progress
-                else None
-            )
+
+            def share(part: float, chunk: range = chunk) -> None:
+                if progress:
+                    progress((chunk.start + part * len(chunk)) / total)
+
             run_batch(
-                sources[first : first + n],
-                sinks[first : first + n],
+                sources,
+                [sinks[i] for i in chunk],
                 self.model,
                 self._groups,
                 scales,
@@ -189,7 +192,7 @@ class CudaFuser(NetworkFuser):
                 device,
                 share,
             )
-        return len(sources)
+        return total
 
     def run_on_device(
         self, ms: Any, pair: Pair, settings: Settings, *, rad: Radiometry, **options: Any

@@ -98,12 +98,45 @@ def test_groups_and_masks(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(pantiny.fuse(ms, pan, **options), whole)
 
 
-def test_a_batch() -> None:
-    ms, pan = (np.stack([a, a[..., ::-1]]) for a in pair(6, 5))
+@pytest.mark.parametrize("bands", [4, 8])
+def test_a_batch(bands: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ms, pan = (np.stack([a, a[..., ::-1], a // 3]) for a in pair(6, 5, bands))
+    mask = np.ones(pan.shape, bool)
+    mask[1, :, :7] = False
     options = {"backend": "cuda", "precision": "fp16", "bits": 11}
-    both = pantiny.fuse(ms, pan, **options)
-    for one, m, p in zip(both, ms, pan, strict=True):
-        assert np.array_equal(one, pantiny.fuse(m, p, **options))
+    monkeypatch.setattr("pantiny.cuda_batch.RUN_PIXELS", 2 * pan[0].size)
+    shares: list[float] = []
+    all_ = pantiny.fuse(ms, pan, mask=mask, progress=shares.append, **options)
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    for i in range(3):
+        assert np.array_equal(all_[i], pantiny.fuse(ms[i], pan[i], mask=mask[i], **options))
+
+
+def test_runs_that_repeat_become_graphs() -> None:
+    ms, pan = pair(6, 5)
+    options = {"backend": "cuda", "precision": "fp16", "bits": 11}
+    results, graphs = [], []
+    for i in range(4):
+        results.append(pantiny.fuse(ms + 10 * (i == 3), pan, **options))
+        graphs.append(cuda.store.kept()[-1].plan.graphs)
+    assert graphs == [0, 1, 1, 1]
+    assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+    cuda.clear()
+    assert np.array_equal(pantiny.fuse(ms + 10, pan, **options), results[3])
+
+
+def test_graphs_of_arrays_on_a_device() -> None:
+    pairs = [tuple(OnDevice(a + 10 * i) for a in pair(6, 5)) for i in range(6)]
+    options = {"precision": "fp16", "bits": 11}
+    outs = [OnDevice(np.empty((4, 24, 20), np.uint16)) for _ in pairs]
+    expected = [pantiny.fuse(ms.array, pan.array, backend="cuda", **options) for ms, pan in pairs]
+    for _ in range(2):
+        for (ms, pan), out, right in zip(pairs, outs, expected, strict=True):
+            for _ in range(3):
+                out.array[:] = 0
+                pantiny.fuse(ms, pan, out=out, **options)
+                assert np.array_equal(out.array, right)
+    assert cuda.store.kept()[-1].plan.graphs == 4
 
 
 def fused(out: Path) -> np.ndarray:
