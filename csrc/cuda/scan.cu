@@ -85,7 +85,6 @@ int64_t rows_of_tiles(const ptn_cuda_model& m, const ptn_cuda_scene& s, int bloc
 
 // The largest image, without its images.
 Scene largest(const ptn_cuda_model& m, const ptn_cuda_scene& s, const ptn_cuda_bands& bands) {
-  const ptn_arch& a = m.network.arch;
   const int64_t wanted = bands.rows + 2 * scan_margin(m, s) + scan_step(m, s);
   Scene scene = geometry_of(m, s);
   scene.height = static_cast<int>(std::min(s.height, wanted));

@@ -147,7 +147,7 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
 
 
 # One width, one shape of tile, one element type, so that a seeded build takes seconds.
-_ONE_ELEMENT = tuple(
+ONE_ELEMENT = tuple(
     (
         f"kernels/{op}/{op}_half_cuda.cu",
         f"template ptn_status {name}_half<Bf16>",
@@ -161,5 +161,5 @@ NARROW: tuple[tuple[str, str, str], ...] = (
     ("kernels/half.h", "Tile<2, 2, 5>", "Tile<4, 3, 5>"),
     ("csrc/cuda/segments_half.cu", "Table<Bf16>::", "Table<Half>::"),
     ("tests/cuda/half_ops.cc", "of_tile<Bf16>(bf16_segments(), tile)", "Segments{}"),
-    *_ONE_ELEMENT,
+    *ONE_ELEMENT,
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ctypes import Structure, byref, c_char_p, c_double, c_int32, c_int64, c_void_p
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pantiny.kernels.boundary.boundary_ref import Statistics
-from pantiny.variants import get_variant
+from pantiny.variants import Variant, get_variant
 
 from .build import Fault, library
 
@@ -17,12 +17,25 @@ BY_IMAGE = -1  # shape of tiles: what the plan would take
 UNSUPPORTED = 6
 
 
-class _Arch(Structure):
+class Arch(Structure):
+    """Sizes of a network; mirrors ptn_arch."""
+
     _fields_ = [(n, c_int32) for n in ("bands", "channels", "heads", "encoder", "body", "fusion")]
+
+    @classmethod
+    def of(cls, v: Variant) -> Arch:
+        """Of one with enhanced_conv."""
+        return cls(v.bands, v.channels, v.heads, v.encoder_blocks, v.body_blocks, 2)
 
 
 class _Tensor(Structure):
     _fields_ = [("name", c_char_p), ("data", c_void_p), ("size", c_int64)]
+
+
+def tensors_of(weights: dict[str, np.ndarray]) -> tuple[Any, list[tuple[bytes, np.ndarray]]]:
+    """Weights for ctypes, and the arrays that they point to."""
+    kept = [(n.encode(), np.ascontiguousarray(w, np.float32)) for n, w in weights.items()]
+    return (_Tensor * len(kept))(*(_Tensor(n, w.ctypes.data, w.size) for n, w in kept)), kept
 
 
 class Image(Structure):
@@ -102,9 +115,8 @@ class Ops:
         self._lib.segment_error.restype = c_char_p
         self._lib.segment_model.restype = c_void_p
         self._lib.segment_tiles.restype = c_int64
-        self._arch = _Arch(v.bands, v.channels, v.heads, v.encoder_blocks, v.body_blocks, 2)
-        kept = [(n.encode(), np.ascontiguousarray(w, np.float32)) for n, w in weights.items()]
-        tensors = (_Tensor * len(kept))(*(_Tensor(n, w.ctypes.data, w.size) for n, w in kept))
+        self._arch = Arch.of(v)
+        tensors, kept = tensors_of(weights)
         model = self._lib.segment_model(int(self.bf16), byref(self._arch), tensors, len(kept))
         if not model:
             raise ValueError("the weights are not a model's")
