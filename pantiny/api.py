@@ -92,8 +92,9 @@ def fuse(
         The compiled core; its kernels on a GPU; or numpy in float64 (slow; for checks).
         ``auto``: where the images are.
     precision : {"auto", "fp32", "bf16", "fp16"}
-        ``auto`` is fp32. The 16-bit ones round the operands of the network's products, sums
-        stay float32: less exact. On the CPU bf16 needs a processor with AVX512-BF16.
+        ``auto`` is fp16 on a GPU, else fp32. The 16-bit ones round the operands of the
+        network's products, sums stay float32: less exact, fp16 by less than 0.005 dB. On the
+        CPU bf16 needs a processor with AVX512-BF16.
     device : int, str, torch.device or list of these, optional
         GPUs for images in host memory, such as 1, ``"cuda:1"`` or ``[0, 1]``, which share an
         image; default: the first. Images that do not fit are fused in bands of rows.

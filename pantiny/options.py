@@ -178,7 +178,7 @@ def check_backend(backend: str) -> str:
 def check_precision(precision: str, backend: str = "cpu") -> str:
     """``fp32``; ``bf16``, and ``fp16`` on a GPU: operands of the products in 16 bits, sums fp32.
 
-    ``auto`` is ``fp32``.
+    ``auto`` is ``fp16`` on a GPU, else ``fp32``.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def check_precision(precision: str, backend: str = "cpu") -> str:
             "it out for 'auto'"
         )
     if precision == "auto":
-        return "fp32"
+        return "fp16" if backend == "cuda" else "fp32"
     if backend == "reference" and precision != "fp32":
         raise BackendError(
             f"precision: {precision!r} with backend 'reference', which computes in float64; "

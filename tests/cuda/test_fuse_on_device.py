@@ -39,6 +39,11 @@ def pair(
     return ms, rng.integers(DN[0], top, pan_shape).astype(dtype)
 
 
+def fuse(ms: Any, pan: Any, **options: Any) -> Any:
+    """In fp32 unless asked for otherwise."""
+    return pantiny.fuse(ms, pan, **{"precision": "fp32", **options})
+
+
 def assert_same(actual: Any, expected: np.ndarray) -> None:
     """One DN where rounding decides; of floats 2e-6 of the largest."""
     got = actual.to_host() if isinstance(actual, DeviceArray) else np.asarray(actual)
@@ -54,33 +59,33 @@ def assert_same(actual: Any, expected: np.ndarray) -> None:
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_the_result_is_that_of_the_cpu(dtype: str, steps: int) -> None:
     ms, pan = pair(dtype=dtype)
-    fused = pantiny.fuse(OnDevice(ms), OnDevice(pan), consistency=steps)
-    assert_same(fused, pantiny.fuse(ms, pan, consistency=steps))
+    fused = fuse(OnDevice(ms), OnDevice(pan), consistency=steps)
+    assert_same(fused, fuse(ms, pan, consistency=steps))
 
 
 @pytest.mark.parametrize("ratio", [2, 3])
 def test_other_ratios(ratio: int) -> None:
     ms, pan = pair(ratio=ratio)
-    assert_same(pantiny.fuse(OnDevice(ms), OnDevice(pan)), pantiny.fuse(ms, pan))
+    assert_same(fuse(OnDevice(ms), OnDevice(pan)), fuse(ms, pan))
 
 
 @pytest.mark.parametrize("bands", [3, 8])
 def test_groups_of_bands(bands: int) -> None:
     ms, pan = pair((bands, 6, 7))
     options = {"sensor": "WV2"} if bands == 8 else {"bands": "rgb"}
-    fused = pantiny.fuse(OnDevice(ms), OnDevice(pan), **options)
-    assert_same(fused, pantiny.fuse(ms, pan, **options))
+    fused = fuse(OnDevice(ms), OnDevice(pan), **options)
+    assert_same(fused, fuse(ms, pan, **options))
 
 
 @pytest.mark.parametrize("precision", cuda.PRECISIONS)
 def test_images_of_a_batch_are_fused_as_alone(precision: str) -> None:
     ms, pan = pair((3, 4, 5, 6))
     ms[1], pan[1] = ms[1] // 7, pan[1] // 7  # every image has its own scale
-    together = pantiny.fuse(OnDevice(ms), OnDevice(pan), precision=precision).to_host()
+    together = fuse(OnDevice(ms), OnDevice(pan), precision=precision).to_host()
     for i in range(3):
-        alone = pantiny.fuse(OnDevice(ms[i]), OnDevice(pan[i]), precision=precision).to_host()
+        alone = fuse(OnDevice(ms[i]), OnDevice(pan[i]), precision=precision).to_host()
         assert np.array_equal(together[i], alone)
-    assert_same(pantiny.fuse(OnDevice(ms), OnDevice(pan)), pantiny.fuse(ms, pan))
+    assert_same(fuse(OnDevice(ms), OnDevice(pan)), fuse(ms, pan))
 
 
 @pytest.mark.parametrize(("precision", "limit"), [("fp16", 1e-2), ("bf16", 6e-2)])
@@ -92,45 +97,52 @@ def test_16_bits_stay_close(precision: str, limit: float, masked: bool) -> None:
     options: dict[str, Any] = {"consistency": 0}
     if masked:
         pan[5:20, 30:], options["nodata"] = 0, 0
-    exact = pantiny.fuse(ms, pan, **options)
-    fused = pantiny.fuse(OnDevice(ms), OnDevice(pan), precision=precision, **options).to_host()
+    exact = fuse(ms, pan, **options)
+    fused = fuse(OnDevice(ms), OnDevice(pan), precision=precision, **options).to_host()
     kept = np.broadcast_to(pan != 0, exact.shape)
     off = np.linalg.norm((fused - exact)[kept]) / np.linalg.norm((exact - tile.ms_up)[kept])
     assert 0 < off < limit
     assert (fused[~kept] == 0).all()
 
 
+def test_half_precision_is_the_default() -> None:
+    ms, pan = (OnDevice(a) for a in pair(dtype="float32"))
+    half, single = (fuse(ms, pan, precision=p).to_host() for p in ("fp16", "fp32"))
+    assert np.array_equal(pantiny.fuse(ms, pan).to_host(), half)
+    assert not np.array_equal(half, single)
+
+
 def test_host_images_with_backend_cuda() -> None:
     ms, pan = pair()
-    fused = pantiny.fuse(ms, pan, backend="cuda")
+    fused = fuse(ms, pan, backend="cuda")
     assert isinstance(fused, np.ndarray)
-    assert np.array_equal(fused, pantiny.fuse(OnDevice(ms), OnDevice(pan)).to_host())
+    assert np.array_equal(fused, fuse(OnDevice(ms), OnDevice(pan)).to_host())
 
 
 def test_strided_images_are_read_where_they_are() -> None:
     ms, pan = pair()
     wide_ms, wide_pan = np.zeros((4, 6, 14), ms.dtype), np.zeros((24, 56), pan.dtype)
     wide_ms[:, :, ::2], wide_pan[:, ::2] = ms, pan
-    fused = pantiny.fuse(OnDevice(wide_ms[:, :, ::2]), OnDevice(wide_pan[:, ::2]))
-    assert np.array_equal(fused.to_host(), pantiny.fuse(OnDevice(ms), OnDevice(pan)).to_host())
+    fused = fuse(OnDevice(wide_ms[:, :, ::2]), OnDevice(wide_pan[:, ::2]))
+    assert np.array_equal(fused.to_host(), fuse(OnDevice(ms), OnDevice(pan)).to_host())
 
 
 def test_the_result_is_put_where_the_caller_wants_it() -> None:
     ms, pan = pair()
     out = np.zeros((4, 24, 28), ms.dtype)
     place = OnDevice(out)
-    assert pantiny.fuse(OnDevice(ms), OnDevice(pan), out=place) is place
-    assert np.array_equal(out, pantiny.fuse(OnDevice(ms), OnDevice(pan)).to_host())
+    assert fuse(OnDevice(ms), OnDevice(pan), out=place) is place
+    assert np.array_equal(out, fuse(OnDevice(ms), OnDevice(pan)).to_host())
     with pytest.raises(ShapeError, match="out: got uint16"):
-        pantiny.fuse(OnDevice(ms), OnDevice(pan), out=OnDevice(out[:3]))
+        fuse(OnDevice(ms), OnDevice(pan), out=OnDevice(out[:3]))
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
 def test_nodata(dtype: str) -> None:
     ms, pan = pair(dtype=dtype)
     ms[:, :2, :3], pan[18:, 20:] = 0, 0
-    fused = pantiny.fuse(OnDevice(ms), OnDevice(pan), nodata=0)
-    expected = pantiny.fuse(ms, pan, nodata=0)
+    fused = fuse(OnDevice(ms), OnDevice(pan), nodata=0)
+    expected = fuse(ms, pan, nodata=0)
     assert_same(fused, expected)
     assert np.array_equal(fused.to_host() == 0, expected == 0)
 
@@ -138,8 +150,8 @@ def test_nodata(dtype: str) -> None:
 def test_nan_as_nodata() -> None:
     ms, pan = pair(dtype="float32")
     ms[1, 2:4, 3], pan[:5, :9] = np.nan, np.nan
-    fused = pantiny.fuse(OnDevice(ms), OnDevice(pan), nodata=np.nan).to_host()
-    expected = pantiny.fuse(ms, pan, nodata=np.nan)
+    fused = fuse(OnDevice(ms), OnDevice(pan), nodata=np.nan).to_host()
+    expected = fuse(ms, pan, nodata=np.nan)
     assert np.array_equal(np.isnan(fused), np.isnan(expected))
     assert_same(np.nan_to_num(fused), np.nan_to_num(expected))
 
@@ -150,27 +162,27 @@ def test_masks(grid: str, place: Any) -> None:
     ms, pan = pair((2, 4, 6, 7))
     rng = np.random.default_rng(1)
     mask = rng.random((6, 7) if grid == "ms" else (2, 24, 28)) < 0.7
-    fused = pantiny.fuse(OnDevice(ms), OnDevice(pan), mask=place(mask.astype(np.uint8)))
-    assert_same(fused, pantiny.fuse(ms, pan, mask=mask))
+    fused = fuse(OnDevice(ms), OnDevice(pan), mask=place(mask.astype(np.uint8)))
+    assert_same(fused, fuse(ms, pan, mask=mask))
 
 
 def test_a_model_that_scales_by_the_peak() -> None:
     model = replace(load_model("tiny"), contract="peak")
     ms, pan = pair()
-    fused = pantiny.fuse(OnDevice(ms), OnDevice(pan), model=model, bits=11)
-    assert_same(fused, pantiny.fuse(ms, pan, model=model, bits=11))
+    fused = fuse(OnDevice(ms), OnDevice(pan), model=model, bits=11)
+    assert_same(fused, fuse(ms, pan, model=model, bits=11))
     with pytest.raises(OptionError, match="bits: not stated"):
-        pantiny.fuse(OnDevice(ms), OnDevice(pan), model=model)
+        fuse(OnDevice(ms), OnDevice(pan), model=model)
 
 
 def test_plans_are_kept_and_bounded() -> None:
     ms, pan = pair()
-    pantiny.fuse(OnDevice(ms), OnDevice(pan))
+    fuse(OnDevice(ms), OnDevice(pan))
     (first,) = cuda.store.kept()
-    pantiny.fuse(OnDevice(ms), OnDevice(pan))
+    fuse(OnDevice(ms), OnDevice(pan))
     assert cuda.store.kept() == [first]
     for width in range(2, 2 + cuda.KEPT_PLANS + 1):
-        pantiny.fuse(*(OnDevice(a) for a in pair((4, 2, width))), consistency=0)
+        fuse(*(OnDevice(a) for a in pair((4, 2, width))), consistency=0)
     assert len(cuda.store.kept()) == cuda.KEPT_PLANS
     assert first not in cuda.store.kept()
     cuda.clear()
@@ -186,23 +198,23 @@ def bad_calls() -> list[tuple[type[PanTinyError], str, Any]]:
     nan_pan[3, 3] = np.inf
     on = OnDevice
     return [
-        (BackendError, "pan: got a ndarray in host memory", lambda: pantiny.fuse(on(ms), pan)),
-        (BackendError, "ms: got a ndarray in host memory", lambda: pantiny.fuse(ms, on(pan))),
-        (DtypeError, "float64", lambda: pantiny.fuse(on(ms.astype(float)), on(pan))),
-        (SwappedInputsError, "swapped", lambda: pantiny.fuse(on(pan), on(ms))),
-        (ShapeError, "bands-last", lambda: pantiny.fuse(on(ms.transpose(1, 2, 0)), on(pan))),
-        (DataError, "no pixel is valid", lambda: pantiny.fuse(on(ms * 0), on(pan), nodata=0)),
-        (DataError, "ms: got 1 NaN", lambda: pantiny.fuse(on(nan), on(pan))),
-        (DataError, "pan: got 1 NaN", lambda: pantiny.fuse(on(ms), on(nan_pan))),
-        (BackendError, "gsa", lambda: pantiny.fuse(on(ms), on(pan), method="gsa")),
+        (BackendError, "pan: got a ndarray in host memory", lambda: fuse(on(ms), pan)),
+        (BackendError, "ms: got a ndarray in host memory", lambda: fuse(ms, on(pan))),
+        (DtypeError, "float64", lambda: fuse(on(ms.astype(float)), on(pan))),
+        (SwappedInputsError, "swapped", lambda: fuse(on(pan), on(ms))),
+        (ShapeError, "bands-last", lambda: fuse(on(ms.transpose(1, 2, 0)), on(pan))),
+        (DataError, "no pixel is valid", lambda: fuse(on(ms * 0), on(pan), nodata=0)),
+        (DataError, "ms: got 1 NaN", lambda: fuse(on(nan), on(pan))),
+        (DataError, "pan: got 1 NaN", lambda: fuse(on(ms), on(nan_pan))),
+        (BackendError, "gsa", lambda: fuse(on(ms), on(pan), method="gsa")),
         (
             BackendError,
             "which run on the CPU",
-            lambda: pantiny.fuse(on(ms), on(pan), backend="cpu"),
+            lambda: fuse(on(ms), on(pan), backend="cpu"),
         ),
-        (ShapeError, "mask: got shape", lambda: pantiny.fuse(on(ms), on(pan), mask=np.ones(3))),
-        (OptionError, "precision", lambda: pantiny.fuse(on(ms), on(pan), precision="int8")),
-        (BackendError, "no CUDA kernels", lambda: pantiny.fuse(on(ms), on(pan), model=odd_model())),
+        (ShapeError, "mask: got shape", lambda: fuse(on(ms), on(pan), mask=np.ones(3))),
+        (OptionError, "precision", lambda: fuse(on(ms), on(pan), precision="int8")),
+        (BackendError, "no CUDA kernels", lambda: fuse(on(ms), on(pan), model=odd_model())),
     ]
 
 
@@ -220,10 +232,10 @@ def test_bad_input(index: int) -> None:
 
 def test_what_a_result_says_of_itself() -> None:
     ms, pan = pair()
-    fused = pantiny.fuse(OnDevice(ms, stream=1), OnDevice(pan))
+    fused = fuse(OnDevice(ms, stream=1), OnDevice(pan))
     about = fused.__cuda_array_interface__
     assert about["shape"] == fused.shape == (4, 24, 28) and about["typestr"] == "<u2"
-    again = pantiny.fuse(OnDevice(ms), OnDevice(pan), out=fused)
+    again = fuse(OnDevice(ms), OnDevice(pan), out=fused)
     assert again is fused
 
 
@@ -240,8 +252,8 @@ def test_without_a_device(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(cuda, "_compiled", lambda: Driverless)
     ms, pan = pair()
     with pytest.raises(BackendError, match=r"no usable device .*driver version"):
-        pantiny.fuse(ms, pan, backend="cuda")
+        fuse(ms, pan, backend="cuda")
     monkeypatch.setattr(cuda, "_compiled", lambda: None)
     with pytest.raises(BackendError, match="not compiled in"):
-        pantiny.fuse(ms, pan, backend="cuda")
+        fuse(ms, pan, backend="cuda")
     assert "not compiled in" in cuda.describe()[0]
