@@ -103,8 +103,18 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("a hole in the MS unseen", _MS, "if (!*there) sum = NAN;", ""),
     # taps, orders, layouts
-    ("copied to another part", _TILE, "copy_async<16>(part(row, px, t)", "copy_async<16>(part(row, px, t ^ 1)"),
-    ("stored to another pixel", _TILE, "store_words(part(row, px, t)", "store_words(part(row, px ^ 1, t)"),
+    (
+        "copied to another part",
+        _TILE,
+        "copy_async<16>(part(row, px, t)",
+        "copy_async<16>(part(row, px, t ^ 1)",
+    ),
+    (
+        "stored to another pixel",
+        _TILE,
+        "store_words(part(row, px, t)",
+        "store_words(part(row, px ^ 1, t)",
+    ),
     ("half of K twice", _TILE, "2 * s + (lane() >> 4)", "2 * s"),
     ("3x3 of a chunk upside down", _DW, "const int o = i - dy;", "const int o = i - 2 + dy;"),
     ("3x3 of a chunk mirrored", _DW, "const int dx = c - p;", "const int dx = 2 - c + p;"),
@@ -170,8 +180,18 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
     ("infinite ms_up", _HEAD, "E::pack_finite(value(0)", "E::pack(value(0)"),
     ("infinite features", _HEAD, "c, W::kTiles, E::pack_finite", "c, W::kTiles, E::pack"),
     ("infinite pan", _CONV, "E::pack_finite(dn", "E::pack(dn"),
-    ("infinite first 3x3", _SHARED, "return pack_relu_half(a, b);", "return pack_half(a < 0 ? 0 : a, b < 0 ? 0 : b);"),
-    ("infinite second 3x3", _FUSE, "sums[k], W::kTiles, E::pack_finite", "sums[k], W::kTiles, E::pack"),
+    (
+        "infinite first 3x3",
+        _SHARED,
+        "return pack_relu_half(a, b);",
+        "return pack_half(a < 0 ? 0 : a, b < 0 ? 0 : b);",
+    ),
+    (
+        "infinite second 3x3",
+        _FUSE,
+        "sums[k], W::kTiles, E::pack_finite",
+        "sums[k], W::kTiles, E::pack",
+    ),
     ("infinite refined", _TAIL, "refined, E::pack_finite", "refined, E::pack"),
 )  # fmt: skip
 
