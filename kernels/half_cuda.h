@@ -77,6 +77,9 @@ struct Tile {
   static_assert(Groups >= 2, "the first and the last group take the outer rows");
 };
 
+// warp() as a shift: fewer registers than the division of a signed number.
+PTN_DEVICE int warp_index() { return static_cast<unsigned>(thread()) / kWarp; }
+
 // Where a thread is: its lane's two pixels are columns px and px + 1 of the region. Bits 2i + p of
 // a word stand for pixel p of the i-th of some rows.
 template <class T>

@@ -204,7 +204,7 @@ namespace cuda {
 // Threads and lanes of a warp.
 constexpr int kWarp = 32;
 PTN_DEVICE int lane() { return thread() & (kWarp - 1); }
-PTN_DEVICE int warp() { return static_cast<unsigned>(thread()) / kWarp; }
+PTN_DEVICE int warp() { return thread() / kWarp; }
 
 PTN_DEVICE Words load_words(const void* p) { return *static_cast<const Words*>(p); }
 PTN_DEVICE void store_words(void* p, Words v) { *static_cast<Words*>(p) = v; }

@@ -56,7 +56,7 @@ struct BlockHalf {
 
   // Where the fragments of 16 pixels lie, and of a lane's two: 16 bytes `part` of them.
   static PTN_DEVICE char* piece(char* norms, int row) {
-    char* of_row = norms + warp() % T::kColumnBlocks * kFragment * kWarp * 4;
+    char* of_row = norms + warp_index() % T::kColumnBlocks * kFragment * kWarp * 4;
     return of_row + row * (T::kColumnBlocks * kFragment * kWarp * 4);
   }
   static PTN_DEVICE char* norm_at(char* norms, int row, int part) {
@@ -255,7 +255,7 @@ struct BlockHalf {
             }
           });
       PTN_UNROLL
-      for (int e = 0; e < 24; ++e) of_warps[(warp() * 24 + e) * kWarp + lane()] = gram[e];
+      for (int e = 0; e < 24; ++e) of_warps[(warp_index() * 24 + e) * kWarp + lane()] = gram[e];
       sync_block();  // h is free, the warps' sums are there
       add_warps(a, at, of_warps, head);
     }
