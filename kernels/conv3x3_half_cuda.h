@@ -1,53 +1,19 @@
 // 3x3 convolutions of 16-bit features as products: the fragment of a tap is two shifted pixels.
 #pragma once
 
+#include "kernels/feature_tile_cuda.h"
 #include "kernels/half_weights.h"
 
 namespace pantiny {
 namespace cuda {
 
-// Features of a region [rows][width][slots] in shared memory: 32 slots, then, of wider ones, a
-// second plane of 16. Pixels and their 16-byte parts are swizzled: the eight that an access takes
-// at once, every other pixel of a row or two pixels whole, meet no bank twice.
 template <class W, class T>
-struct FeatureTile {
-  static constexpr int kRowBytes = T::kWidth * 64, kPlane = T::kHeight * kRowBytes;
-  static constexpr size_t kBytes = static_cast<size_t>(T::kHeight) * T::kWidth * W::kPixelBytes;
-  char* base;
-
-  // Slots 8 part .. 8 part + 7 of a pixel.
-  PTN_DEVICE char* part(int row, int px, int part) const {
-    // rows are added last: a constant offset where rows are unrolled
-    if (part < 4) {
-      char* of_row = base + swizzled(px) * 64 + (part ^ ((px >> 2) & 3)) * 16;
-      return of_row + row * kRowBytes;
-    }
-    char* of_row = base + kPlane + (px ^ (px >> 2 & 1)) * 32 + ((part - 4) ^ (px >> 3 & 1)) * 16;
-    return of_row + row * (kRowBytes / 2);
-  }
-  // The fragment of step s of K, slots in their order, of 16 pixels from px on; of the next row
-  // it lies kRowBytes or, of the second plane, half as far ahead.
-  PTN_DEVICE const char* fragment(int s, int row, int px) const {
-    const int column = px + 2 * (lane() & 7) + (lane() >> 3 & 1);
-    return part(row,
-                column < 0               ? 0
-                : column > T::kWidth - 1 ? T::kWidth - 1
-                                         : column,
-                2 * s + (lane() >> 4));
-  }
-  // What a lane owns of a pixel.
-  PTN_DEVICE void store(const uint32_t* a, int p, int row, int px, int t) const {
-    store_words(part(row, px, t), pixel_words(a, p));
-    if constexpr (W::kTiles > 4)
-      *reinterpret_cast<TwoWords*>(part(row, px, 4 + (t >> 1)) + (t & 1) * 8) =
-          TwoWords{a[8 + p], a[10 + p]};
-  }
-};
+using RegionTile = FeatureTile<W, T::kWidth, T::kHeight>;
 
 // Rows [first, first + rows) of a 3x3 over a tile, rows <= T::kRows; sums [rows][tiles][4]. The
 // outermost columns of the region come out wrong: nothing inside needs them.
 template <class E, class W, class T, int Tiles>
-PTN_DEVICE void convolve(FeatureTile<W, T> in, const uint32_t* weights, const Place<T>& at,
+PTN_DEVICE void convolve(RegionTile<W, T> in, const uint32_t* weights, const Place<T>& at,
                          int first, int rows, float (&sums)[T::kRows][4 * Tiles]) {
   constexpr int kFlat = W::kSteps * Tiles;                // products of a tap
   constexpr int kWords = (kFlat + 1) / 2 * 2 * 2;         // of a lane, 16-byte loads
@@ -90,11 +56,11 @@ template <class E, class W, class T>
 struct TwoConvolutions {
   static constexpr int kFragment = 2 * W::kTiles;
   static constexpr int kHalo = 2;
-  static constexpr size_t kBytes = 2 * FeatureTile<W, T>::kBytes;
+  static constexpr size_t kBytes = 2 * RegionTile<W, T>::kBytes;
 
-  // Returns the bits of the rows from at.first_row() on that are there.
+  // Returns the bits of the rows from at.first_row() on that are there; wait_copies() follows.
   static PTN_DEVICE uint32_t load(const Scene& s, const Place<T>& at, const void* x,
-                                  FeatureTile<W, T> tile) {
+                                  RegionTile<W, T> tile) {
     const uint32_t bits = at.template there<T::kRows + 1>(s, at.first_row());
     const char* from = static_cast<const char*>(x) + at.template offset<W>(s, at.first_row());
     PTN_UNROLL
@@ -102,44 +68,46 @@ struct TwoConvolutions {
       const int row = at.first_row() + i;
       if (!at.has_row(i)) continue;
       PTN_UNROLL
-      for (int p = 0; p < 2; ++p) {
-        uint32_t a[kFragment];
-        load_pixel<W>(a, p, from + i * row_bytes<W>(s) + p * W::kPixelBytes, at.t,
-                      bit(bits, 2 * i + p));
-        tile.store(a, p, row, at.px + p, at.t);
-      }
+      for (int p = 0; p < 2; ++p)
+        tile.copy(from + i * row_bytes<W>(s) + p * W::kPixelBytes, bit(bits, 2 * i + p), row,
+                  at.px + p, at.t);
     }
     return bits;
   }
 
-  // PAN into slot C of what load() has stored, `bits` from there.
-  static PTN_DEVICE void add_pan(const Scene& s, const Place<T>& at, uint32_t bits,
-                                 FeatureTile<W, T> tile) {
-    if (at.t != W::kExtraLane) return;  // the lane that stored the slot
-    const float units = s.units_per_dn[at.image];
-    with_samples(s.pan, [&](const auto* pan) {
-      pan += at.image * s.pan.image_stride + (at.y0 + at.first_row()) * s.pan.row_stride +
-             (at.x0 + at.px) * s.pan.col_stride;
-      PTN_UNROLL
-      for (int i = 0; i < T::kRows + 1; ++i, pan += s.pan.row_stride) {
-        const int row = at.first_row() + i;
-        if (!at.has_row(i)) continue;
+  // Waits for what load() copies and puts PAN into slot C of it; `bits` from there.
+  static PTN_DEVICE void wait_and_add_pan(const Scene& s, const Place<T>& at, uint32_t bits,
+                                          RegionTile<W, T> tile) {
+    float dn[T::kRows + 1][2] = {};
+    const bool mine = at.t == W::kExtraLane;  // the lane that copied the slot
+    if (mine)
+      with_samples(s.pan, [&](const auto* pan) {
+        pan += at.image * s.pan.image_stride + (at.y0 + at.first_row()) * s.pan.row_stride +
+               (at.x0 + at.px) * s.pan.col_stride;
         PTN_UNROLL
-        for (int p = 0; p < 2; ++p) {
-          const float dn =
-              bit(bits, 2 * i + p) ? static_cast<float>(pan[p * s.pan.col_stride]) : 0.0f;
-          char* slots = tile.part(row, at.px + p, W::kChannels / 8);
-          *reinterpret_cast<uint32_t*>(slots + W::kChannels % 8 * 2) =
-              E::pack_finite(dn * units, 0.0f);
-        }
+        for (int i = 0; i < T::kRows + 1; ++i, pan += s.pan.row_stride) PTN_UNROLL
+        for (int p = 0; p < 2; ++p)
+          if (bit(bits, 2 * i + p)) dn[i][p] = static_cast<float>(pan[p * s.pan.col_stride]);
+      });
+    wait_copies();
+    if (!mine) return;
+    const float units = s.units_per_dn[at.image];
+    PTN_UNROLL
+    for (int i = 0; i < T::kRows + 1; ++i) {
+      if (!at.has_row(i)) continue;
+      PTN_UNROLL
+      for (int p = 0; p < 2; ++p) {
+        char* slots = tile.part(at.first_row() + i, at.px + p, W::kChannels / 8);
+        *reinterpret_cast<uint32_t*>(slots + W::kChannels % 8 * 2) =
+            E::pack_finite(dn[i][p] * units, 0.0f);
       }
-    });
+    }
   }
 
   // The first 3x3; zero where no pixel exists, before the second reads it.
   template <class Pack>
-  static PTN_DEVICE void first(const Place<T>& at, uint32_t bits, FeatureTile<W, T> in,
-                               const uint32_t* weights, FeatureTile<W, T> out, Pack&& pack) {
+  static PTN_DEVICE void first(const Place<T>& at, uint32_t bits, RegionTile<W, T> in,
+                               const uint32_t* weights, RegionTile<W, T> out, Pack&& pack) {
     float sums[T::kRows][4 * W::kTiles];
     convolve<E, W, T, W::kTiles>(in, weights, at, at.first_inner(), T::kRows, sums);
     if (at.group == 0) bits >>= 2;

@@ -13,7 +13,6 @@ namespace pantiny {
 namespace cuda {
 
 struct Half {
-  static constexpr bool kSums = true;  // products may be summed up in it
   static PTN_HOST_DEVICE uint32_t pack(float a, float b) { return pack_half(a, b); }
   // what a wild sample may make large: finite, so that one pixel cannot spoil the sums of all
   static PTN_DEVICE uint32_t pack_finite(float a, float b) { return pack_finite_half(a, b); }
@@ -24,10 +23,10 @@ struct Half {
   static PTN_DEVICE void mma(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
     mma_half(d, a, b0, b1);
   }
+  static PTN_DEVICE void mma_8(float* d, const uint32_t* a, uint32_t b) { mma_half_8(d, a, b); }
 };
 
 struct Bf16 {
-  static constexpr bool kSums = false;
   static PTN_HOST_DEVICE uint32_t pack(float a, float b) { return pack_bf16(a, b); }
   static PTN_DEVICE uint32_t pack_finite(float a, float b) { return pack_bf16(a, b); }
   static PTN_DEVICE uint32_t pack_relu(float a, float b) { return pack_relu_bf16(a, b); }
@@ -37,6 +36,7 @@ struct Bf16 {
   static PTN_DEVICE void mma(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
     mma_bf16(d, a, b0, b1);
   }
+  static PTN_DEVICE void mma_8(float* d, const uint32_t* a, uint32_t b) { mma_bf16_8(d, a, b); }
 };
 
 template <int C, int Heads>
@@ -46,8 +46,11 @@ struct Width {
   static constexpr int kSteps = kSlots / 16, kTiles = kSlots / 8;  // of K and N in a product
   static constexpr int kPixelBytes = 2 * kSlots;
   static constexpr int kSums = Heads * kHeadChannels * kHeadChannels + 2 * C;
-  // Chunks of 32 expanded channels: 16 a and their 16 b; q and k of a head; 32 of v.
-  static constexpr int kGateChunks = (2 * C + 15) / 16;
+  // Chunks of 32 expanded channels: 16 a and their 16 b, and what is left, half a chunk or none;
+  // q and k of a head; 32 of v.
+  static constexpr int kGateChunks = 2 * C / 16;
+  static constexpr bool kHalfChunk = 2 * C % 16 != 0;
+  static_assert(2 * C % 8 == 0, "half a chunk is 8 a and their 8 b");
   static constexpr int kValueChunks = (kSlots + 31) / 32;
   static_assert(kHeadChannels <= 16, "a head's q and k share a chunk");
   static_assert(kTiles == 4 || kTiles == 6, "a lane owns 8 or 12 channels of a pixel");
@@ -74,6 +77,9 @@ struct Tile {
   static_assert(Groups >= 2, "the first and the last group take the outer rows");
 };
 
+// warp() as a shift: fewer registers than the division of a signed number.
+PTN_DEVICE int warp_index() { return static_cast<unsigned>(thread()) / kWarp; }
+
 // Where a thread is: its lane's two pixels are columns px and px + 1 of the region. Bits 2i + p of
 // a word stand for pixel p of the i-th of some rows.
 template <class T>
@@ -82,12 +88,13 @@ struct Place {
   int image, x0, y0;  // column 0 and row 0 of the region
   uint32_t columns;   // those of the image, in every row
 
-  PTN_DEVICE Place(const Scene& s, int halo) {
+  PTN_DEVICE Place(const Scene& s, int halo, int thread) {
     const Dim3 b = block();
-    g = lane() >> 2;
-    t = lane() & 3;
-    px = warp() % T::kColumnBlocks * 16 + 2 * g;
-    group = warp() / T::kColumnBlocks;
+    const unsigned i = thread, warp = i / kWarp;
+    g = i % kWarp >> 2;
+    t = i & 3;
+    px = warp % T::kColumnBlocks * 16 + 2 * g;
+    group = warp / T::kColumnBlocks;
     image = b.z;
     x0 = b.x * (T::kWidth - 2 * halo) - halo;
     y0 = b.y * (T::kHeight - 2 * halo) - halo;
@@ -158,6 +165,8 @@ struct Place {
   PTN_DEVICE bool has_row(int i) const {
     return i < T::kRows || group == 0 || group == T::kGroups - 1;
   }
+  // Besides the inner ones, if has_row(T::kRows).
+  PTN_DEVICE int outer_row() const { return group == 0 ? 0 : T::kHeight - 1; }
 };
 
 PTN_DEVICE bool bit(uint32_t bits, int i) { return (bits >> i & 1u) != 0; }

@@ -11,16 +11,16 @@ constexpr int kDwWords = 9 * 16;       // 3x3 of a chunk: [9 taps][4 lanes t][4 
 
 template <class W>
 struct PackedBlock {
-  static constexpr int kExpandChunk = W::kSteps * 4 * kStepWords;
-  static constexpr int kContractChunk = W::kTiles * kStepWords;
-  static constexpr int kQkvChunks = W::kHeads + W::kValueChunks;
+  // 1x1 [steps][4 tiles] and 3x3 of a chunk of 32 expanded channels; 1x1 [tiles] after gates
+  static constexpr int kExpand = W::kSteps * 4 * kStepWords;
+  static constexpr int kContract = W::kTiles * kStepWords;
 
-  static constexpr int kExpand = 0;  // [gate chunks][steps][4 tiles]
-  static constexpr int kFfnDw = kExpand + W::kGateChunks * kExpandChunk;
-  static constexpr int kContract = kFfnDw + W::kGateChunks * kDwWords;  // [gate chunks][tiles]
-  static constexpr int kQkv = kContract + W::kGateChunks * kContractChunk;
-  static constexpr int kQkvDw = kQkv + kQkvChunks * kExpandChunk;
-  static constexpr int kWords = kQkvDw + kQkvChunks * kDwWords;
+  // chunks of gates: expand, 3x3, contract each, of half a chunk the half of each; of q, k, v:
+  // expand, 3x3
+  static constexpr int kGateChunk = kExpand + kDwWords + kContract;
+  static constexpr int kQkvChunk = kExpand + kDwWords, kQkvChunks = W::kHeads + W::kValueChunks;
+  static constexpr int kQkv = W::kGateChunks * kGateChunk + (W::kHalfChunk ? kGateChunk / 2 : 0);
+  static constexpr int kWords = kQkv + kQkvChunks * kQkvChunk;
 };
 
 template <class W>

@@ -38,6 +38,13 @@ namespace pantiny {
 namespace cuda {
 
 PTN_DEVICE int thread() { return threadIdx.x; }
+// What was computed from a value is computed anew after this, not kept in registers till then.
+PTN_DEVICE void forget(uint32_t& value) { asm volatile("" : "+r"(value)); }
+PTN_DEVICE int thread_again() {
+  int i;
+  asm volatile("mov.u32 %0,%%tid.x;" : "=r"(i));
+  return i;
+}
 PTN_DEVICE Dim3 block() {
   return {static_cast<int>(blockIdx.x), static_cast<int>(blockIdx.y), static_cast<int>(blockIdx.z)};
 }
@@ -113,12 +120,19 @@ PTN_DEVICE void mma_half(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) 
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
-// The same with sums in half; d[i]: row g + 8i.
-PTN_DEVICE void mma_half_sums(uint32_t* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
+// A (16 x 8) B (8 x 8): a[2], one word of B.
+PTN_DEVICE void mma_half_8(float* d, const uint32_t* a, uint32_t b) {
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16 {%0,%1},{%2,%3,%4,%5},{%6,%7},{%0,%1};"
-      : "+r"(d[0]), "+r"(d[1])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+      "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3},{%4,%5},{%6},{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(b));
+}
+PTN_DEVICE void mma_bf16_8(float* d, const uint32_t* a, uint32_t b) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3},{%4,%5},{%6},"
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(b));
 }
 PTN_DEVICE void mma_bf16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
   asm volatile(
@@ -135,6 +149,21 @@ PTN_DEVICE void load_matrices(uint32_t* a, const void* row) {
                : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(row)))
                : "memory");
 }
+// Bytes from global to shared memory, zeros if not `there`: in place for this thread after
+// wait_copies().
+template <int Bytes>
+PTN_DEVICE void copy_async(void* to, const void* from, bool there) {
+  const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  const int bytes = there ? Bytes : 0;
+  if constexpr (Bytes == 16)
+    asm volatile("cp.async.cg.shared.global [%0],[%1],16,%2;" ::"r"(at), "l"(from), "r"(bytes)
+                 : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0],[%1],%3,%2;" ::"r"(at), "l"(from), "r"(bytes),
+                 "n"(Bytes)
+                 : "memory");
+}
+PTN_DEVICE void wait_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 // An 8 x 8 matrix of 16-bit numbers, transposed across the warp.
 PTN_DEVICE uint32_t transpose_8x8(uint32_t v) {
   uint32_t r;

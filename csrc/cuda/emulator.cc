@@ -59,11 +59,18 @@ constexpr unsigned char kGuardByte = 0xa5;
 
 enum class At { kRunning, kBlockBarrier, kWarpBarrier, kDone };
 
+struct Copy {
+  void* to;
+  const void* from;  // null: zeros
+  int bytes;
+};
+
 struct Fiber {
   Context context;
   std::unique_ptr<char[]> stack;
   At at;
   unsigned phase;  // of the exchange buffers
+  std::vector<Copy> copies;
 };
 
 struct Machine {
@@ -144,6 +151,7 @@ bool run_block(Machine& m) {
     start(&f.context, f.stack.get(), kStack, &m.scheduler, trampoline);
     f.at = At::kRunning;
     f.phase = 0;
+    f.copies.clear();
   }
   const int warps = (m.threads + 31) / 32;
   auto last_of = [&](int w) { return w * 32 + 32 < m.threads ? w * 32 + 32 : m.threads; };
@@ -181,6 +189,23 @@ Dim3 grid() { return machine().grid; }
 void sync_block() { wait(At::kBlockBarrier); }
 void sync_warp() { wait(At::kWarpBarrier); }
 void set_run_ahead(bool on) { machine().run_ahead = on; }
+
+void keep_copy(void* to, const void* from, int bytes) {
+  Machine& m = machine();
+  m.fibers[m.current].copies.push_back({to, from, bytes});
+}
+void wait_copies() {
+  Machine& m = machine();
+  std::vector<Copy>& copies = m.fibers[m.current].copies;
+  for (const Copy& c : copies) {
+    const auto bytes = static_cast<size_t>(c.bytes);
+    if (c.from)
+      std::memcpy(c.to, c.from, bytes);
+    else
+      std::memset(c.to, 0, bytes);
+  }
+  copies.clear();
+}
 
 const uint32_t* exchange(const uint32_t* in, int count) {
   Machine& m = machine();

@@ -23,6 +23,8 @@ namespace cuda {
 
 // Of the block and the thread that run.
 int thread();
+inline int thread_again() { return thread(); }
+inline void forget(uint32_t&) {}
 Dim3 block();
 Dim3 grid();
 void sync_block();
@@ -35,6 +37,14 @@ void set_run_ahead(bool on);
 
 // Every lane of the warp gives `count` words; returns them all, 32 words a lane, until the next.
 const uint32_t* exchange(const uint32_t* words, int count);
+
+// Copied when it is waited for, not earlier.
+void keep_copy(void* to, const void* from, int bytes);
+void wait_copies();
+template <int Bytes>
+inline void copy_async(void* to, const void* from, bool there) {
+  keep_copy(to, there ? from : nullptr, Bytes);
+}
 
 template <class T>
 inline T shuffle_xor(T v, int mask) {
@@ -156,16 +166,16 @@ inline void mma_16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1, Unpack
 inline void mma_half(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
   mma_16(d, a, b0, b1, unpack_half);
 }
-inline void mma_half_sums(uint32_t* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
-  float sums[4];
-  unpack_half(d[0], sums[0], sums[1]);
-  unpack_half(d[1], sums[2], sums[3]);
-  mma_half(sums, a, b0, b1);
-  d[0] = pack_half(sums[0], sums[1]);
-  d[1] = pack_half(sums[2], sums[3]);
-}
 inline void mma_bf16(float* d, const uint32_t* a, uint32_t b0, uint32_t b1) {
   mma_16(d, a, b0, b1, unpack_bf16);
+}
+inline void mma_half_8(float* d, const uint32_t* a, uint32_t b) {
+  const uint32_t with_zeros[4] = {a[0], a[1], 0, 0};
+  mma_half(d, with_zeros, b, 0);
+}
+inline void mma_bf16_8(float* d, const uint32_t* a, uint32_t b) {
+  const uint32_t with_zeros[4] = {a[0], a[1], 0, 0};
+  mma_bf16(d, with_zeros, b, 0);
 }
 inline void load_matrices(uint32_t* a, const void* row) {
   uint32_t mine[4];

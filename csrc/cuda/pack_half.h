@@ -84,14 +84,14 @@ class HalfPacker {
   // w [rows][C + 1], dw [rows][9]; row(j, n) of the chunk, or -1
   template <class Row>
   static void chunk(uint32_t* out, uint32_t* out_dw, const std::vector<float>& w,
-                    const std::vector<float>& dw, Row&& row) {
-    fragments(out, W::kSteps, 4, [&](int s, int k, int j, int n) {
+                    const std::vector<float>& dw, int tiles, Row&& row) {
+    fragments(out, W::kSteps, tiles, [&](int s, int k, int j, int n) {
       const int o = row(j, n), i = input_channel<W>(s, k);
       return o >= 0 && i <= kC ? w[o * (kC + 1) + i] : 0.0f;
     });
-    for (int i = 0; i < kDwWords; ++i) {
-      const int tap = i / 16, t = i / 4 % 4, first = row(i % 4, 2 * t),
-                second = row(i % 4, 2 * t + 1);
+    for (int i = 0; i < 9 * 4 * tiles; ++i) {
+      const int tap = i / (4 * tiles), t = i / tiles % 4, first = row(i % tiles, 2 * t),
+                second = row(i % tiles, 2 * t + 1);
       out_dw[i] = E::pack(first >= 0 ? dw[first * 9 + tap] : 0.0f,
                           second >= 0 ? dw[second * 9 + tap] : 0.0f);
     }
@@ -101,31 +101,44 @@ class HalfPacker {
     using P = PackedBlock<W>;
     // of a chunk of 16 and 16: lane t owns 4t .. 4t + 3 of both halves
     const auto within = [](int j, int n) { return 4 * (n >> 1) + 2 * (j & 1) + (n & 1); };
-    for (int c = 0; c < W::kGateChunks; ++c) {
-      chunk(out + P::kExpand + c * P::kExpandChunk, out + P::kFfnDw + c * kDwWords, b.expand,
-            b.ffn_dw, [&](int j, int n) {
-              const int gate = 16 * c + within(j, n);
-              return gate >= 2 * kC ? -1 : j < 2 ? gate : 2 * kC + gate;
-            });
-      fragments(out + P::kContract + c * P::kContractChunk, 1, W::kTiles,
-                [&](int, int k, int j, int n) {  // halved: gate() gives twice
-                  const int o = output_channel<W>(j, n);
-                  const int gate = 16 * c + 4 * ((k & 7) >> 1) + 2 * (k >> 3) + (k & 1);
-                  return o < kC && gate < 2 * kC ? 0.5f * b.contract[o * 2 * kC + gate] : 0.0f;
-                });
+    // halved: gate() gives twice
+    const auto contract = [&](int o, int gate) {
+      return o < kC ? 0.5f * b.contract[o * 2 * kC + gate] : 0.0f;
+    };
+    uint32_t* to = out;
+    for (int c = 0; c < W::kGateChunks; ++c, to += P::kGateChunk) {
+      chunk(to, to + P::kExpand, b.expand, b.ffn_dw, 4, [&](int j, int n) {
+        const int gate = 16 * c + within(j, n);
+        return j < 2 ? gate : 2 * kC + gate;
+      });
+      fragments(to + P::kExpand + kDwWords, 1, W::kTiles, [&](int, int k, int j, int n) {
+        const int gate = 16 * c + 4 * ((k & 7) >> 1) + 2 * (k >> 3) + (k & 1);
+        return contract(output_channel<W>(j, n), gate);
+      });
     }
-    for (int c = 0; c < P::kQkvChunks; ++c)
-      chunk(out + P::kQkv + c * P::kExpandChunk, out + P::kQkvDw + c * kDwWords, b.qkv, b.qkv_dw,
-            [&](int j, int n) {
-              if (c < W::kHeads) {
-                const int i = within(j, n);
-                if (i >= W::kHeadChannels) return -1;
-                return (j < 2 ? 0 : kC) + c * W::kHeadChannels + i;
-              }
-              const int tile = 4 * (c - W::kHeads) + j;
-              const int v = tile < W::kTiles ? output_channel<W>(tile, n) : kC;
-              return v < kC ? 2 * kC + v : -1;
-            });
+    if (W::kHalfChunk) {  // lane t owns 2t and 2t + 1 of both halves
+      const int first = 16 * W::kGateChunks;
+      chunk(to, to + P::kExpand / 2, b.expand, b.ffn_dw, 2,
+            [&](int j, int n) { return (j < 1 ? 0 : 2 * kC) + first + n; });
+      to += (P::kExpand + kDwWords) / 2;
+      for (int i = 0; i < P::kContract / 2; ++i) {  // [lanes][tiles], K of 8
+        const int lane = i / W::kTiles, gate = first + 2 * (lane & 3);
+        const int o = output_channel<W>(i % W::kTiles, lane >> 2);
+        to[i] = E::pack(contract(o, gate), contract(o, gate + 1));
+      }
+    }
+    to = out + P::kQkv;
+    for (int c = 0; c < P::kQkvChunks; ++c, to += P::kQkvChunk)
+      chunk(to, to + P::kExpand, b.qkv, b.qkv_dw, 4, [&](int j, int n) {
+        if (c < W::kHeads) {
+          const int i = within(j, n);
+          if (i >= W::kHeadChannels) return -1;
+          return (j < 2 ? 0 : kC) + c * W::kHeadChannels + i;
+        }
+        const int tile = 4 * (c - W::kHeads) + j;
+        const int v = tile < W::kTiles ? output_channel<W>(tile, n) : kC;
+        return v < kC ? 2 * kC + v : -1;
+      });
   }
 
   const Tensors& t_;

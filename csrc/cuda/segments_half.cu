@@ -47,7 +47,7 @@ struct MatricesHalf {
     uint32_t* out = a.out + image * PackedModel<W>::kMatrix;
     for (int i = thread(); i < PackedModel<W>::kMatrix; i += kThreads) {
       const FragmentAt at = fragment_at(i, W::kTiles);
-      const int o = output_channel<W>(at.j, at.n), c = input_channel<W>(at.s, at.k);
+      const int o = output_channel<W>(at.j, at.n), c = 16 * at.s + at.k;
       out[i] = E::pack(o < kC && c < kC ? matrix[o * kC + c] : 0.0f,
                        o < kC && c + 1 < kC ? matrix[o * kC + c + 1] : 0.0f);
     }

@@ -13,6 +13,7 @@ template <class E, class W>
 PTN_DEVICE void norm_fragment(uint32_t (&a)[2 * W::kTiles], const float* c, int t, bool there0,
                               bool there1) {
   constexpr float kMean = 1.0f / W::kChannels;
+  constexpr int kFirstPad = W::kExtraLane;  // of the lanes that own slots from C on
   PTN_UNROLL
   for (int p = 0; p < 2; ++p) {
     float sum = 0;  // slots from C on are zero
@@ -21,13 +22,14 @@ PTN_DEVICE void norm_fragment(uint32_t (&a)[2 * W::kTiles], const float* c, int 
     sum += shuffle_xor(sum, 1);
     sum += shuffle_xor(sum, 2);
     const float mean = sum * kMean;
+    const float mean_of_pads = t < kFirstPad ? mean : 0.0f;  // they stay zero
     float d[2 * W::kTiles], squares = 0;
     PTN_UNROLL
     for (int j = 0; j < W::kTiles; ++j) {
-      const bool channel = W::channel(j, t) < W::kChannels;
+      const bool always = W::channel(j, 3) < W::kChannels;
       PTN_UNROLL
       for (int e = 0; e < 2; ++e) {
-        d[2 * j + e] = channel ? c[4 * j + 2 * p + e] - mean : 0.0f;
+        d[2 * j + e] = c[4 * j + 2 * p + e] - (always ? mean : mean_of_pads);
         squares = fma_float(d[2 * j + e], d[2 * j + e], squares);
       }
     }
@@ -69,74 +71,81 @@ PTN_DEVICE uint32_t gate(Bf16, uint32_t a, uint32_t b) {
 }
 
 // An expanded chunk h [rows][width] of 32 channels, 64 bytes a pixel: lane t's 16 bytes are what
-// it owns, 4 words.
-constexpr int kChunkPixelBytes = 64;
+// it owns, 4 words. What depthwise() reads reaches kChunkMargin around it.
+constexpr int kChunkPixelBytes = 64, kChunkMargin = 2 * kChunkPixelBytes;
 
 template <class T>
 PTN_DEVICE char* chunk_pixel(char* h, int row, int px, int t) {
   char* of_row = h + swizzled(px) * kChunkPixelBytes + t * 16;
   return of_row + row * (T::kWidth * kChunkPixelBytes);
 }
-// A row of a chunk: norms y times a 1x1, K of Steps.
-template <class E, class T, int Steps>
-PTN_DEVICE void expand_row(char* h, int row, int px, int t, const uint32_t* y, const uint32_t* b) {
-  uint32_t a[8] = {};
-  if constexpr (E::kSums) {
-    PTN_UNROLL
-    for (int j = 0; j < 4; ++j) PTN_UNROLL
-    for (int s = 0; s < Steps; ++s)
-      mma_half_sums(a + 2 * j, y + 4 * s, b[2 * (s * 4 + j)], b[2 * (s * 4 + j) + 1]);
+// The same of half a chunk, in the first 2 words.
+template <int Words>
+PTN_DEVICE void load_chunk(uint32_t* a, const void* from) {
+  if constexpr (Words == 4) {
+    const auto v = load_words(from);
+    a[0] = v.x;
+    a[1] = v.y;
+    a[2] = v.z;
+    a[3] = v.w;
   } else {
-    float c[16] = {};
-    multiply<E, Steps, 4>(c, y, b);
-    pack_fragment(a, c, 4, E::pack);
+    const auto v = *static_cast<const TwoWords*>(from);
+    a[0] = v.x;
+    a[1] = v.y;
   }
-  store_words(chunk_pixel<T>(h, row, px, t), pixel_words(a, 0));
-  store_words(chunk_pixel<T>(h, row, px + 1, t), pixel_words(a, 1));
+}
+
+// A row of a chunk: norms y times a 1x1, K of Steps.
+template <class E, class T, int Steps, int Words>
+PTN_DEVICE void expand_row(char* h, int row, int px, int t, const uint32_t* y, const uint32_t* b) {
+  float c[4 * Words] = {};
+  multiply<E, Steps, Words>(c, y, b);
+  uint32_t a[2 * Words];
+  pack_fragment(a, c, Words, E::pack);
+  PTN_UNROLL
+  for (int p = 0; p < 2; ++p) {
+    char* to = chunk_pixel<T>(h, row, px + p, t);
+    if constexpr (Words == 4)
+      store_words(to, pixel_words(a, p));
+    else
+      *reinterpret_cast<TwoWords*>(to) = TwoWords{a[p], a[2 + p]};
+  }
 }
 
 // Depthwise 3x3 of a chunk over rows [first, first + rows), rows <= T::kRows: out(k, o) gets row
-// first + k, o [2 pixels][4 words]. Three rows of sums are alive. The outermost columns of the
+// first + k, o [2 pixels][words]. Three rows of sums are alive. The outermost columns of the
 // region come out wrong: nothing inside needs them.
-template <class E, class T, class Out>
+template <class E, class T, int Words, class Out>
 PTN_DEVICE void depthwise(char* h, const uint32_t* weights, int px, int t, int first, int rows,
                           Out&& out) {
-  uint32_t w[36];  // [9 taps][4 words]
+  uint32_t w[9][Words];
   PTN_UNROLL
-  for (int i = 0; i < 9; ++i) {
-    const Words v = load_words(weights + i * 16 + t * 4);
-    w[4 * i] = v.x;
-    w[4 * i + 1] = v.y;
-    w[4 * i + 2] = v.z;
-    w[4 * i + 3] = v.w;
-  }
-  uint32_t sum[3][8];
+  for (int i = 0; i < 9; ++i) load_chunk<Words>(w[i], weights + (i * 4 + t) * Words);
+  uint32_t sum[3][2 * Words];
+  // swizzled: pixel px - 1 lies two places before px, pixel px + 2 two after px + 1
+  const char* of_column[2] = {chunk_pixel<T>(h, first - 1, px, t),
+                              chunk_pixel<T>(h, first - 1, px + 1, t)};
   PTN_UNROLL
   for (int i = 0; i < T::kRows + 2; ++i) {
     if (!Place<T>::is_core(i - 2, rows)) continue;
-    uint32_t in[4][4];  // columns px - 1 .. px + 2
     PTN_UNROLL
-    for (int c = 0; c < 4; ++c) {
-      int column = px - 1 + c;
-      column = column < 0 ? 0 : column > T::kWidth - 1 ? T::kWidth - 1 : column;
-      const Words v = load_words(chunk_pixel<T>(h, first - 1 + i, column, t));
-      in[c][0] = v.x;
-      in[c][1] = v.y;
-      in[c][2] = v.z;
-      in[c][3] = v.w;
-    }
-    PTN_UNROLL
-    for (int dy = 0; dy < 3; ++dy) {
-      const int o = i - dy;
-      if (o < 0 || o >= T::kRows) continue;
+    for (int c = 0; c < 4; ++c) {  // columns px - 1 .. px + 2, one alive at a time
+      const int margin = c == 0 ? -kChunkMargin : c == 3 ? kChunkMargin : 0;
+      uint32_t in[Words];
+      load_chunk<Words>(in, of_column[c >> 1] + i * (T::kWidth * kChunkPixelBytes) + margin);
       PTN_UNROLL
-      for (int p = 0; p < 2; ++p) PTN_UNROLL
-      for (int j = 0; j < 4; ++j) {
-        const uint32_t* tap = w + dy * 12 + j;
-        uint32_t s =
-            dy == 0 ? E::mul(in[p][j], tap[0]) : E::fma(in[p][j], tap[0], sum[o % 3][p * 4 + j]);
-        s = E::fma(in[p + 1][j], tap[4], s);
-        sum[o % 3][p * 4 + j] = E::fma(in[p + 2][j], tap[8], s);
+      for (int dy = 0; dy < 3; ++dy) {
+        const int o = i - dy;
+        if (o < 0 || o >= T::kRows) continue;
+        PTN_UNROLL
+        for (int p = 0; p < 2; ++p) PTN_UNROLL
+        for (int j = 0; j < Words; ++j) {
+          const int dx = c - p;
+          if (dx < 0 || dx > 2) continue;
+          uint32_t& s = sum[o % 3][p * Words + j];
+          const uint32_t tap = w[dy * 3 + dx][j];
+          s = dy == 0 && dx == 0 ? E::mul(in[j], tap) : E::fma(in[j], tap, s);
+        }
       }
     }
     if (i >= 2) out(i - 2, sum[(i - 2) % 3]);

@@ -22,13 +22,16 @@ struct FuseHalf {
   static constexpr size_t shared_bytes(const Args&) { return Two::kBytes; }
 
   static PTN_DEVICE void run(const Args& a, char* shared) {
-    const Place<T> at(a.scene, kHalo);
-    const FeatureTile<W, T> x{shared}, between{shared + FeatureTile<W, T>::kBytes};
-    const uint32_t bits = Two::load(a.scene, at, a.x, x);
-    Two::add_pan(a.scene, at, bits, x);
+    const RegionTile<W, T> x{shared}, between{shared + RegionTile<W, T>::kBytes};
+    {
+      const Place<T> at(a.scene, kHalo, thread());
+      const uint32_t bits = Two::load(a.scene, at, a.x, x);
+      Two::wait_and_add_pan(a.scene, at, bits, x);
+      sync_block();
+      Two::first(at, bits, x, a.weights + PackedModel<W>::kFuse1, between, E::pack_relu);
+    }
     sync_block();
-    Two::first(at, bits, x, a.weights + PackedModel<W>::kFuse1, between, E::pack_relu);
-    sync_block();
+    const Place<T> at(a.scene, kHalo, thread_again());
     float sums[T::kRows][4 * W::kTiles];
     const int first = at.first_core(), rows = at.core_rows();
     convolve<E, W, T, W::kTiles>(between, a.weights + PackedModel<W>::kFuse2, at, first, rows,

@@ -27,7 +27,7 @@ struct HeadHalf {
 
   static PTN_DEVICE void run(const Args& a, char* shared) {
     const Scene& s = a.scene;
-    const Place<T> at(s, kHalo);
+    const Place<T> at(s, kHalo, thread());
     auto* ms_up = reinterpret_cast<TwoWords*>(shared);  // [rows][width]: bands 0..3
     const Ms ms(s, at.image, at.y0, at.x0, shared + kMsUp);
     ms.mix(s);

@@ -24,31 +24,37 @@ struct TailHalf {
 
   // MS takes the place of x after the first 3x3; behind it, what a thread interpolates by itself.
   static constexpr size_t kOwn = Ms::kBytes;
-  static_assert(kOwn + sizeof(float) * 2 * T::kRows * kThreads <= FeatureTile<W, T>::kBytes, "");
+  static_assert(kOwn + sizeof(float) * 2 * T::kRows * kThreads <= RegionTile<W, T>::kBytes, "");
   static constexpr size_t shared_bytes(const Args&) { return Two::kBytes; }
 
   static PTN_DEVICE void run(const Args& a, char* shared) {
     const Scene& s = a.scene;
-    const Place<T> at(s, kHalo);
-    const FeatureTile<W, T> x{shared}, refined{shared + FeatureTile<W, T>::kBytes};
-    uint32_t bits = Two::load(s, at, a.x, x);
+    const RegionTile<W, T> x{shared}, refined{shared + RegionTile<W, T>::kBytes};
+    {
+      const Place<T> at(s, kHalo, thread());
+      const uint32_t bits = Two::load(s, at, a.x, x);
+      wait_copies();
+      sync_block();
+      Two::first(at, bits, x, a.weights + PackedModel<W>::kRefine, refined, E::pack_finite);
+    }
     sync_block();
-    Two::first(at, bits, x, a.weights + PackedModel<W>::kRefine, refined, E::pack_finite);
-    sync_block();
+    const Place<T> at(s, kHalo, thread_again());
     const Ms ms(s, at.image, at.y0 + kHalo, at.x0 + kHalo, shared);
     ms.mix(s);
     float sums[T::kRows][4];  // band t of two pixels: column 2t of the product
     const int first = at.first_core(), rows = at.core_rows();
     convolve<E, W, T, 1>(refined, a.weights + PackedModel<W>::kOutput, at, first, rows, sums);
     sync_block();
-    bits = at.template there<T::kRows>(s, first);
+    const uint32_t bits = at.template there<T::kRows>(s, first);
     const uint32_t owned =
         at.template in_image<T::kRows>(s, first) & at.owned(kHalo) & ((1u << 2 * rows) - 1u);
     float* own = reinterpret_cast<float*>(shared + kOwn) + thread();
-    if (s.ms_valid.data) PTN_NO_UNROLL
-    for (int i = 0; i < 2 * rows; ++i) {
-      const int y = at.y0 + first + i / 2, x = at.x0 + at.px + (i & 1);
-      if (bit(bits & owned, i)) own[i * kThreads] = ms_up_at(s, at.image, at.t, y, x);
+    if (s.ms_valid.data) {
+      PTN_NO_UNROLL
+      for (int i = 0; i < 2 * rows; ++i) {
+        const int y = at.y0 + first + i / 2, x = at.x0 + at.px + (i & 1);
+        if (bit(bits & owned, i)) own[i * kThreads] = ms_up_at(s, at.image, at.t, y, x);
+      }
     }
     const float units = s.units_per_dn[at.image];
     const int64_t line = (static_cast<int64_t>(at.image) * 4 + at.t) * s.height + at.y0 + first;

@@ -14,27 +14,46 @@ _TAIL = "kernels/tail/tail_half_cuda.h"
 _FUSE = "kernels/fusion/fusion_half_cuda.h"
 _PACK = "csrc/cuda/pack_half.h"
 
+_TILE = "kernels/feature_tile_cuda.h"
+_MS = "kernels/ms_tile_cuda.h"
+
 _END_OF_HEAD = "      sync_block();  // h is free, the warps' sums are there\n"
-_END_OF_CHUNK = "      sync_block();  // before h is written again\n"
-_EXPANDED = """      sync_block();
-      uint32_t b[2 * W::kTiles];"""
+_END_OF_CHUNK = "    sync_block();  // before h is written again\n"
+_EXPANDED = """    sync_block();
+    uint32_t b[W::kTiles * Words / 2];"""
 _HEAD_EXPANDED = """      expand_next(a, at, h, head, y);
       sync_block();"""
 _VALUE_EXPANDED = """      expand_next(a, at, h, W::kHeads + chunk, y);
       sync_block();"""
-_FIRST_DONE = "kFuse1, between);\n    sync_block();"
-_LOADED = "Two::template load<false>(a.scene, at, a.x, x);\n    sync_block();"
+_FIRST_DONE = "    }\n    sync_block();\n    const Place<T> at"
+_LOADED = "wait_copies();\n      sync_block();"
+_COPIED = "wait_copies();\n    sync_warp();"
+_MIXED = "ms.mix(s);\n    sync_block();"
+_HEAD_READY = "kHead);\n    sync_block();"
+_MS_READY = "sums);\n    sync_block();"
+
+
+def _dropped(text: str, barrier: str = "sync_block();") -> str:
+    return text.replace(barrier, "")
+
 
 FAULTS: tuple[tuple[str, str, str, str], ...] = (
     # barriers
-    ("expanded, not waited for", _BLOCK, _EXPANDED, _EXPANDED.replace("sync_block();", "")),
+    ("expanded, not waited for", _BLOCK, _EXPANDED, _dropped(_EXPANDED)),
     ("gate overtakes", _BLOCK, _END_OF_CHUNK, ""),
-    ("q, k not waited for", _BLOCK, _HEAD_EXPANDED, _HEAD_EXPANDED.replace("sync_block();", "")),
+    ("q, k not waited for", _BLOCK, _HEAD_EXPANDED, _dropped(_HEAD_EXPANDED)),
     ("heads overtake", _BLOCK, _END_OF_HEAD, ""),
-    ("v not waited for", _BLOCK, _VALUE_EXPANDED, _VALUE_EXPANDED.replace("sync_block();", "")),
-    ("first 3x3 not waited for", _FUSE, _FIRST_DONE, "kFuse1, between);"),
-    ("features not waited for", _TAIL, _LOADED, _LOADED.replace("sync_block();", "")),
-    ("ms_up not waited for", _HEAD, "    sync_block();\n", ""),
+    ("v not waited for", _BLOCK, _VALUE_EXPANDED, _dropped(_VALUE_EXPANDED)),
+    ("copies of x and v not waited for", _BLOCK, _COPIED, _dropped(_COPIED, "wait_copies();")),
+    ("v of other lanes not waited for", _BLOCK, _COPIED, _dropped(_COPIED, "sync_warp();")),
+    ("first 3x3 not waited for", _FUSE, _FIRST_DONE, _dropped(_FIRST_DONE)),
+    ("MS overtakes the first 3x3", _TAIL, _FIRST_DONE, _dropped(_FIRST_DONE)),
+    ("features not waited for", _TAIL, _LOADED, _dropped(_LOADED)),
+    ("copies not waited for", _TAIL, _LOADED, _dropped(_LOADED, "wait_copies();")),
+    ("copies not waited for before pan", _CONV, "    wait_copies();\n", ""),
+    ("mixed MS not waited for", _HEAD, _MIXED, _dropped(_MIXED)),
+    ("ms_up not waited for", _HEAD, _HEAD_READY, _dropped(_HEAD_READY)),
+    ("MS of the tail not waited for", _TAIL, _MS_READY, _dropped(_MS_READY)),
     # where pixels exist
     (
         "norm outside",
@@ -45,56 +64,70 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
     ("bias outside", _DW, "first = there ? 1.0f : 0.0f", "first = 1.0f"),
     ("masked q in the sums", _BLOCK, "in ? o[4 * p + j] : 0u", "o[4 * p + j]"),
     ("masked k in the sums", _BLOCK, "in ? o[4 * p + 2 + j] : 0u", "o[4 * p + 2 + j]"),
-    ("masked x stored", _BLOCK, "if (!bit(bits, p))", "if (!bit(bits, p) && row < 0)"),
+    ("masked x stored", _BLOCK, "owned >> 2 * k, bits >> 2 * k", "owned >> 2 * k, 3u"),
     (
         "masked v stored",
         _BLOCK,
         "in ? Words{v[0], v[1], v[2], v[3]} : Words{0, 0, 0, 0}",
         "Words{v[0], v[1], v[2], v[3]}",
     ),
-    (
-        "first 3x3 not zeroed",
-        _CONV,
-        "if (!at.there(s, row, p))",
-        "if (!at.there(s, row, p) && row < 0)",
-    ),
-    ("masked fused stored", _FUSE, "if (!at.there(a.scene, row, p))", "if (false)"),
-    ("masked head stored", _HEAD, "if (!at.there(s, row, p))", "if (false)"),
+    ("first 3x3 not zeroed", _CONV, "if (!bit(bits, 2 * k + p))", "if (false)"),
+    ("masked fused stored", _FUSE, "there >> 2 * k", "there | 3u"),
+    ("masked head stored", _HEAD, "there >> 2 * k", "there | 3u"),
     ("ms_up where nothing is", _HEAD, "if (exists(s, at.image, iy, ix))", "if (inside(s, iy, ix))"),
     (
         "pan where nothing is",
         _CONV,
-        "if (WithPan && there &&",
-        "if (WithPan && at.in_image(s, row, p) &&",
+        "if (bit(bits, 2 * i + p)) dn",
+        "if (bits + 1 && inside(s, at.y0 + at.first_row() + i, at.x0 + at.px + p)) dn",
     ),
     (
         "mask of the row above",
         _SHARED,
-        "(y0 + row) * s.valid.row_stride",
-        "(y0 + row - (row > 3)) * s.valid.row_stride",
+        "mask[(y + i) * s.valid.row_stride]",
+        "mask[(y + i - (y + i > 3)) * s.valid.row_stride]",
     ),
-    ("bits of the wrong row", _BLOCK, "at.group == 0 ? bits >> 2 : bits", "bits"),
+    ("mask of every other row", _SHARED, "(rows >> 14 & 12u)", "(rows << 2 & 12u)"),
+    ("bits of the wrong row", _BLOCK, "inner = at.group == 0 ? all >> 2 : all", "inner = all"),
+    (
+        "bits of the outer row",
+        _BLOCK,
+        "outer = at.group == 0 ? all : all >> 2 * T::kRows",
+        "outer = all",
+    ),
     (
         "halo of the tile in the sums",
         _BLOCK,
-        "if (!at.owns_column(kHalo, p)) bits &=",
-        "if (!at.column[p]) bits &=",
+        "there<T::kRows>(a.scene, first) & at.owned(kHalo)",
+        "there<T::kRows>(a.scene, first)",
     ),
+    ("a hole in the MS unseen", _MS, "if (!*there) sum = NAN;", ""),
     # taps, orders, layouts
     (
-        "swizzled on one side",
-        _CONV,
-        "const int at = row * T::kWidth + swizzled(px);",
-        "const int at = row * T::kWidth + px;",
+        "copied to another part",
+        _TILE,
+        "copy_async<16>(part(row, px, t)",
+        "copy_async<16>(part(row, px, t ^ 1)",
     ),
+    (
+        "stored to another pixel",
+        _TILE,
+        "store_words(part(row, px, t)",
+        "store_words(part(row, px ^ 1, t)",
+    ),
+    ("half of K twice", _TILE, "2 * s + (lane() >> 4)", "2 * s"),
     ("3x3 of a chunk upside down", _DW, "const int o = i - dy;", "const int o = i - 2 + dy;"),
-    ("3x3 of a chunk mirrored", _DW, "int column = px - 1 + c;", "int column = px + 2 - c;"),
+    ("3x3 of a chunk mirrored", _DW, "const int dx = c - p;", "const int dx = 2 - c + p;"),
+    ("3x3 of a chunk, column before", _DW, "c == 0 ? -kChunkMargin", "c == 0 ? 0"),
     ("3x3 upside down", _CONV, "const int o = i - dy;", "const int o = i - 2 + dy;"),
-    ("3x3 a column off", _CONV, "at.px + p + dx - 1", "at.px + p + dx"),
+    ("3x3 a column off", _CONV, "2 * at.g + dx - 1", "2 * at.g + dx"),
     ("head mirrored", _HEAD, "tap % 3 - 1", "1 - tap % 3"),
     ("heads swapped", _PACK, "c * W::kHeadChannels + i;", "(1 - c) * W::kHeadChannels + i;"),
     ("q and k swapped", _PACK, "(j < 2 ? 0 : kC) + c", "(j < 2 ? kC : 0) + c"),
     ("gates swapped", _PACK, "j < 2 ? gate : 2 * kC + gate", "j < 2 ? 2 * kC + gate : gate"),
+    ("gates of the half chunk swapped", _PACK, "(j < 1 ? 0 : 2 * kC)", "(j < 1 ? 2 * kC : 0)"),
+    ("gates of the half chunk shifted", _PACK, "first + 2 * (lane & 3)", "first + (lane & 3)"),
+    ("half chunk left out", _BLOCK, "if constexpr (W::kHalfChunk) gates", "if (!chunk) gates"),
     ("norm's bias dropped", _PACK, "o >= 0 && i <= kC", "o >= 0 && i < kC"),
     ("pan's weight dropped", _PACK, "t_.fuse1, kC, kC + 1", "t_.fuse1, kC, kC"),
     (
@@ -115,22 +148,22 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
         "(kind - 1) * W::kChannels + head",
         "(2 - kind) * W::kChannels + head",
     ),
+    ("columns of the MS mirrored", _MS, "at[k], sum)", "at[3 - k], sum)"),
+    ("rows of the MS above the first", _MS, "if (first + k >= 0 && first", "if (first"),
+    ("rows of the MS below the last", _MS, "&& first + k + 1 < s.ms_height) at", ") at"),
     # edges of tiles
-    ("last outer row", _SHARED, "? T::kHeight : first_inner()", "? T::kHeight - 1 : first_inner()"),
-    ("last row of a group", _SHARED, "(group < kCore % T::kGroups ? 1 : 0)", "0"),
-    ("a row dropped", _SHARED, "return kCore / T::kGroups +", "return kCore / T::kGroups - 1 +"),
-    ("rows of a warp shifted", _BLOCK, "at.group == 0 ? i - 1 : i", "i - 1"),
+    ("outer row of the last", _SHARED, "? 0 : T::kHeight - 1;", "? 0 : T::kHeight - 2;"),
+    ("no outer row", _SHARED, "|| group == 0 || group == T::kGroups - 1;", "|| group == 0;"),
+    ("last row of a group", _SHARED, "kCoreEach + (group < kMore ? 1 : 0)", "kCoreEach"),
+    ("a row dropped", _SHARED, "i < kCoreEach || i < rows", "i < kCoreEach - 1 || i < rows - 1"),
     # arithmetic
-    (
-        "pads in the variance",
-        _DW,
-        "const bool channel = W::channel(j, t) < W::kChannels;",
-        "const bool channel = true;",
-    ),
+    ("pads in the variance", _DW, "t < kFirstPad ? mean : 0.0f", "t <= kFirstPad ? mean : 0.0f"),
     ("mean of the slots", _DW, "kMean = 1.0f / W::kChannels", "kMean = 1.0f / W::kSlots"),
-    ("gelu without its cubic", _DW, "0.0370081799f), 0.7975051f)", "0.0f), 0.7975051f)"),
-    ("no relu", _FUSE, "Two::template first<true>", "Two::template first<false>"),
-    ("no ms_up", _TAIL, "sums[k][2 * p] + ms_up_at(s, at.image, at.t, iy, ix)", "sums[k][2 * p]"),
+    ("gelu without its cubic", _DW, "half_fma(half_mul(a, a), d, c)", "half_fma(d, d, c)"),
+    ("gelu twice", _PACK, "0.5f * b.contract", "b.contract"),
+    ("no relu", _FUSE, "between, E::pack_relu", "between, E::pack_finite"),
+    ("no ms_up", _TAIL, "sums[k][2 * p] + ms_up", "sums[k][2 * p] + 0 * ms_up"),
+    ("another's bilinear", _TAIL, ": own[(2 * k + p)", ": own[2 * k"),
     (
         "the first image's matrix",
         _BLOCK,
@@ -143,6 +176,23 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
         "(static_cast<int64_t>(at.image) * grid().y + block().y)",
         "(0 * at.image + block().y)",
     ),
+    # wild samples
+    ("infinite ms_up", _HEAD, "E::pack_finite(value(0)", "E::pack(value(0)"),
+    ("infinite features", _HEAD, "c, W::kTiles, E::pack_finite", "c, W::kTiles, E::pack"),
+    ("infinite pan", _CONV, "E::pack_finite(dn", "E::pack(dn"),
+    (
+        "infinite first 3x3",
+        _SHARED,
+        "return pack_relu_half(a, b);",
+        "return pack_half(a < 0 ? 0 : a, b < 0 ? 0 : b);",
+    ),
+    (
+        "infinite second 3x3",
+        _FUSE,
+        "sums[k], W::kTiles, E::pack_finite",
+        "sums[k], W::kTiles, E::pack",
+    ),
+    ("infinite refined", _TAIL, "refined, E::pack_finite", "refined, E::pack"),
 )  # fmt: skip
 
 

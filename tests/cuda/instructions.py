@@ -45,22 +45,28 @@ class Kernel(NamedTuple):
     shares: list[Fraction]
 
 
-def _half(op: str, what: str, trips: list[int], products: int) -> Kernel:
+def _half(op: str, what: str, trips: list[int], products: int, halo: int = 2) -> Kernel:
     """A 16-bit kernel, width 28, in the tile of 60 x 13."""
     name = what.format("Half, Width<28, 2>, Tile<4, 3, 5>")
-    return Kernel(f"kernels/{op}_half_cuda.cu", name, 384, 60 * 13, trips, products, [])
+    pixels = (64 - 2 * halo) * (17 - 2 * halo)
+    return Kernel(f"kernels/{op}_half_cuda.cu", name, 384, pixels, trips, products, [])
 
 
 # Products: 8 or 6 a row and chunk of 32 channels. A warp has 5 inner rows, those at the ends 6.
 KERNELS = {
-    # loops: 4 chunks of gates; sums of a head, one a thread; 2 heads
-    # products: mix 6 * 8; gates 4 (6 * 8 + 5 * 4); heads 2 (5 * 8 + 5 * 6); v 5 * 8
-    "boundary fp16": _half("boundary/boundary", "BlockHalf<{}, (BlockPart)0>", [4, 1, 2], 500),
+    # loops: 3 chunks of gates, half a chunk follows; sums of a head, one a thread; 2 heads
+    # products: mix 6 * 8; gates 3 (6 * 8 + 5 * 4) + 6 * 4 + 5 * 4; heads 2 (5 * 8 + 5 * 6); v 5 * 8
+    "boundary fp16": _half("boundary/boundary", "BlockHalf<{}, (BlockPart)0>", [3, 1, 2], 476),
+    # loops: MS columns mixed, in each of 4 sample types, 17 rows * 4 bands * 20 columns (PAN four
+    # times finer) over the threads; pixels; those without all samples (no mask: none)
+    # products: 5 rows * 4 tiles * 3 steps
+    "head fp16": _half("head/head", "HeadHalf<{}>", [4, 4, 4, 4, 3, 0], 60, halo=1),
     # loops: the columns of each 3x3, its 3 rows of taps at once; products: 2 * 9 taps * 5 rows * 4
     # tiles * 2 steps
     "fuse fp16": _half("fusion/fusion", "FuseHalf<{}>", [3, 3], 720),
-    # the second 3x3 has 1 tile of outputs
-    "tail fp16": _half("tail/tail", "TailHalf<{}>", [3, 3], 450),
+    # the second 3x3 has 1 tile of outputs; loops between them: as in the head, of 13 rows and 19
+    # columns; after them: pixels without all samples
+    "tail fp16": _half("tail/tail", "TailHalf<{}>", [3, 3, 3, 3, 3, 3, 0], 450),
     # Copies are unrolled by 4 and a rest: threads copy once or not at all, so that the unrolled
     # loops do not run. The matrix: rest, unrolled; a chunk of gates: unrolled, rows in pairs,
     # gates, 4 chunks; a group of planes: unrolled, rows in pairs, pixels of a warp's quarter, sums

@@ -17,7 +17,7 @@ CLASSES = {
     "fp32": "FFMA FADD FMUL FMNMX FSEL FSETP FSET FCHK FFMA32I FADD32I FMUL32I",
     "convert": "F2F F2FP F2I I2F I2FP FRND",
     "shared": "LDS STS LDSM ATOMS",
-    "global": "LDG STG LD ST RED ATOMG ATOM",
+    "global": "LDG STG LD ST RED ATOMG ATOM LDGSTS",
     "mufu": "MUFU",
     "shuffle": "SHFL MOVM",
     "local loads": "LDL",

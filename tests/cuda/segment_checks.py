@@ -116,7 +116,8 @@ def coarse(case: Case) -> tuple[np.ndarray, np.ndarray]:
     h, w = (-(-n // RATIO) for n in (case.height, case.width))
     rng = testing.generator(case.name, "coarse")
     exists = rng.random((h, w)) < (1.0 if case.mask == "none" else 0.8)
-    return _with_nan(rng.random((4, h, w)), exists), exists
+    ms, wrong = rng.random((4, h, w)), rng.choice([np.nan, 30.0], (h, w))
+    return np.where(exists, ms, wrong).astype(np.float32), exists
 
 
 def check_upsampled(ops: Ops, case: Case, w: dict, tile: int = BY_IMAGE) -> None:
@@ -191,12 +192,10 @@ def outputs(ops: Ops, cases: Sequence[Case], tile: int = BY_IMAGE) -> list[np.nd
     ]
 
 
-def check_network(ops: Ops, case: Case, w: dict) -> None:
+def network(ops: Ops, case: Case, w: dict, ms: np.ndarray, pan: np.ndarray) -> np.ndarray:
     """All segments in their order, folded by the truth."""
     arch = get_variant(case.variant)
-    there, ms = testing.case_valid(case), testing.case_image(case, 4, "ms_up")
-    pan = testing.case_image(case, 1, "pan")[0]
-    call = Call(there[None], ms=ms[None], pan=pan[None])
+    call = Call(testing.case_valid(case)[None], ms=ms[None], pan=pan[None])
 
     def folded(block: str, partials: np.ndarray) -> np.ndarray:
         attention = (w[f"{block}.attention.{n}"] for n in ("temperature", "project.weight"))
@@ -211,6 +210,32 @@ def check_network(ops: Ops, case: Case, w: dict) -> None:
         x, _, _ = ops.block(call, last, x, v, folded(last, partials), sums=False)
         if part == "encoder":
             x = ops.fuse(call, x)
-    fused = ops.tail(call, x)[0]
+    return ops.tail(call, x)[0]
+
+
+def check_network(ops: Ops, case: Case, w: dict) -> None:
+    there, ms = testing.case_valid(case), testing.case_image(case, 4, "ms_up")
+    pan = testing.case_image(case, 1, "pan")[0]
+    fused = network(ops, case, w, ms, pan)
     expected = network_ref(w, case.variant, ms, pan, there)
     check(fused - ms * there, expected - ms * there, ops.tolerance_of_network, "residual")
+
+
+def check_wild(ops: Ops, case: Case, w: dict) -> None:
+    """Samples a million times the rest leave everything finite."""
+    ms, pan = testing.case_image(case, 4, "ms_up"), testing.case_image(case, 1, "pan")[0]
+    y, x = case.height // 2, case.width // 2
+    for of_ms, of_pan in ((1e6, 1), (1, 1e6), (-1e6, 1e6)):
+        wild_ms, wild_pan = ms.copy(), pan.copy()
+        wild_ms[:, y, x] *= of_ms
+        wild_pan[y, x] *= of_pan
+        fused = network(ops, case, w, wild_ms, wild_pan)
+        assert np.isfinite(fused).all(), f"MS by {of_ms}, PAN by {of_pan}"
+    call = Call(testing.case_valid(case)[None], ms=1e6 * ms[None], pan=pan[None])
+    large = ops.given(np.full((1, ops.channels, case.height, case.width), 6e4))
+    for op, out in (
+        ("head", ops.taken(ops.head(call))),
+        ("fuse", ops.taken(ops.fuse(call, large))),
+        ("tail", ops.tail(call, large)),
+    ):
+        assert np.isfinite(out).all(), f"{op} of large values"

@@ -10,7 +10,7 @@ from pantiny.kernels.testing import Case
 
 from .faults_half import FAULTS, NARROW
 from .half_ops import SOURCES, WIDE, Ops
-from .segment_checks import check_block, check_convolutions, check_head, check_upsampled
+from .segment_checks import check_block, check_convolutions, check_head, check_upsampled, check_wild
 
 _SOURCES = tuple(s for s in SOURCES if "bf16" not in s)
 # two tiles each way, a mask and none
@@ -33,6 +33,7 @@ def checks(ops: Ops, weights: dict[str, np.ndarray]) -> None:
         check_convolutions(ops, _BATCH, weights, WIDE)
         check_block(ops, _BATCH, weights, WIDE)
     check_upsampled(ops, _BATCH[1], weights, WIDE)
+    check_wild(ops, Case("seeded wild", 5, 9), weights)
 
 
 def test_nothing_is_found_without_a_fault(weights: dict[str, np.ndarray]) -> None:

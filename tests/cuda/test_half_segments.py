@@ -21,6 +21,7 @@ from .segment_checks import (
     check_head,
     check_network,
     check_upsampled,
+    check_wild,
     outputs,
 )
 
@@ -151,3 +152,7 @@ def test_the_number_of_tiles_depends_on_the_size_alone(
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_network(mask: str, variant: str, models: dict[str, Ops], weights: dict) -> None:
     check_network(models[variant], Case("network", 18, 40, variant, mask=mask), weights[variant])
+
+
+def test_wild_samples_leave_everything_finite(models: dict[str, Ops], weights: dict) -> None:
+    check_wild(models["tiny"], Case("wild", 9, 33), weights["tiny"])
