@@ -24,7 +24,7 @@ int64_t with_width(const ptn_arch& arch, Run&& run) {
 // Of the image's size and the device only: the same for any batch and band, so the sums are.
 HalfTile choose_tile(const Scene& s) {
   constexpr int64_t kFewPixels = 256 * 256;
-  constexpr size_t kWideBytes = 139264;
+  constexpr size_t kWideBytes = 139520;
   if (static_cast<int64_t>(s.scene_height) * s.width <= kFewPixels) return HalfTile::kSmall;
   return shared_memory_limit() >= kWideBytes ? HalfTile::kWide : HalfTile::kLean;
 }
