@@ -91,6 +91,19 @@ def channel_norm_backward(
     return dx, {f"{prefix}.weight": dgain, f"{prefix}.bias": dbias}
 
 
+def unfold_norm_backward(
+    dfolded: np.ndarray, weight: np.ndarray, gain: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients of a 1x1 and its norm from that of the two folded, [O, C + 1].
+
+    Kernels multiply the normalised x by ``[weight diag(gain), weight bias]``. -> dweight, dgain,
+    dbias.
+    """
+    matrix, dmatrix, doffset = weight[:, :, 0, 0], dfolded[:, :-1], dfolded[:, -1]
+    dweight = dmatrix * gain + np.outer(doffset, bias)
+    return dweight[:, :, None, None], (matrix * dmatrix).sum(axis=0), matrix.T @ doffset
+
+
 def gelu_derivative(x: np.ndarray) -> np.ndarray:
     """``Phi(x) + x phi(x)``."""
     return np.asarray(normal_cdf(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi))

@@ -57,11 +57,11 @@ def feed_forward_backward_ref(
     c = x.shape[0]
     x, dout = masked(x, valid), masked(dout, valid)
     v = qkv_ref(x, valid, w, block, slice(2 * c, 3 * c))
-    z = masked(x + mix_ref(v, matrix), valid)
+    z = x + mix_ref(v, matrix)
     y = channel_norm(z, w, f"{block}.norm2")
     dy, gradients = gated_conv_backward(dout, y, valid, w, f"{block}.ffn")
-    dz, of_norm = channel_norm_backward(dy, z, w, f"{block}.norm2")
-    dz = masked(dout + dz, valid)
+    of_branch, of_norm = channel_norm_backward(dy, z, w, f"{block}.norm2")
+    dz = dout + of_branch
     return dz, over_pixels(dz, v), {**of_norm, **gradients}
 
 
@@ -103,14 +103,14 @@ def attention_backward_ref(
     dq = gradient.d @ k - alpha[:, :, None] * q
     dk = gradient.d.transpose(0, 2, 1) @ q - beta[:, :, None] * k
     dv = mix_ref(dz, matrix.T)
-    dqkv = masked(np.concatenate([dq.reshape(x.shape), dk.reshape(x.shape), dv]), valid)
+    dqkv = np.concatenate([dq.reshape(x.shape), dk.reshape(x.shape), dv])
 
     name, norm = f"{block}.attention", f"{block}.norm1"
     pointwise, depthwise = tensor(w, f"{name}.qkv.weight"), tensor(w, f"{name}.qkv_dw.weight")
     y = channel_norm(x, w, norm)
     dy, dpointwise, ddepthwise = pointwise_depthwise_backward(dqkv, y, valid, pointwise, depthwise)
-    dx, of_norm = channel_norm_backward(dy, x, w, norm)
-    return masked(dz + dx, valid), {
+    of_branch, of_norm = channel_norm_backward(dy, x, w, norm)
+    return dz + of_branch, {
         **of_norm,
         f"{name}.qkv.weight": dpointwise,
         f"{name}.qkv_dw.weight": ddepthwise,
