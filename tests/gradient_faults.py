@@ -19,6 +19,9 @@ _TAIL = "kernels.tail.tail_backward_ref"
 _FUSION = "kernels.fusion.fusion_backward_ref"
 _STEP = "kernels.consistency.consistency_backward_ref"
 _RESAMPLE = "kernels.resample.resample_backward_ref"
+_WINDOWS = "kernels.windows.windows_backward_ref"
+_GAUSSIAN = "kernels.gaussian.gaussian_backward_ref"
+_BLOCKS = "kernels.blocks.blocks_backward_ref"
 _NETWORK = "reference_backward"
 
 Fault = tuple[str, str, str]
@@ -144,6 +147,41 @@ FAULTS: dict[str, Fault] = {
     "network: ms_up by the head alone": (_NETWORK, "dms_up + of_head", "of_head"),
     "fuse: tensors per DN": (_NETWORK, "scale_dn * g", "g"),
     "fuse: ms by consistency alone": (_NETWORK, "dms += upsample_masked", "upsample_masked"),
+    # indices
+    "uqi: mean of one window": (_WINDOWS, "(mean[:, None] + varied)", "varied"),
+    "uqi: variances": (_WINDOWS, "varied = 2 * variance[:, None]", "varied = variance[:, None]"),
+    "uqi: covariance sees its own": (
+        _WINDOWS,
+        "s.covariance[:, None] * other.deviation",
+        "s.covariance[:, None] * own.deviation",
+    ),
+    "uqi: one plane of the pair": (_WINDOWS, "(j, b, a, s.mean[1]", "(j, b, a, s.mean[0]"),
+    "uqi: bias without its power": (
+        _WINDOWS,
+        "(b.mean - bias * a.mean), power",
+        "b.mean, power",
+    ),
+    "uqi: spread": (_WINDOWS, "quotient(-bias * structure, spread", "quotient(-bias, spread"),
+    "uqi: windows with holes": (_WINDOWS, "x : x + side].all()", "x : x + side].any()"),
+    "decorrelation: half": (_WINDOWS, "half = 0.5 *", "half ="),
+    "decorrelation: sign": (_WINDOWS, "-quotient(np.ones", "quotient(np.ones"),
+    "ssim: power": (_GAUSSIAN, " - value * own.mean * by_power", ""),
+    "ssim: c2 of the spread": (_GAUSSIAN, "(spread + c2), spread + c2,", "(spread + c2), spread,"),
+    "ssim: covariance": (_GAUSSIAN, "2 * bias / below)", "bias / below)"),
+    "ssim: windows are not weighted": (
+        _GAUSSIAN,
+        "pairs, gaussian_weights(),",
+        "pairs, np.full((11, 11), 1 / 121),",
+    ),
+    "gaussian_uqi: spread": (_GAUSSIAN, "spread + c1, power\n", "spread, power\n"),
+    "blocks: variance": (_BLOCKS, "by[k] + 2 * by[n + k]", "by[k] + by[n + k]"),
+    "blocks: one side of a pair": (_BLOCKS, "dx[j] = dx[j] + g * d[i]", "dx[j] = dx[j] + 0"),
+    "blocks: a mirrored sample counts once": (
+        _BLOCKS,
+        "np.add.at(out[k], at, dx[k])",
+        "out[k][at] = dx[k]",
+    ),
+    "blocks: holes": (_BLOCKS, "if not good[at].all()", "if not good[at].any()"),
     # back-projection and upsampling
     "consistency: sign": (_STEP, "dfused[k] -=", "dfused[k] +="),
     "consistency: coverage": (_STEP, "dresidual, coverage, out", "dresidual, coverage + 0.1, out"),

@@ -9,11 +9,13 @@ import pytest
 pytest.importorskip("torch")
 
 import gradient_checks as g
+import index_gradient_checks as i
 from gradient_faults import FAULTS, seeded
 
 from pantiny.kernels.consistency.cases import ConsistencyCase
 from pantiny.kernels.fold.cases import FoldCase
 from pantiny.kernels.testing import Case
+from pantiny.kernels.windows.cases import WindowCase
 
 _MASKED = Case("seeded masked", 5, 7, mask="speckle")
 
@@ -21,6 +23,14 @@ _MASKED = Case("seeded masked", 5, 7, mask="speckle")
 def fold() -> None:
     g.check_fold(FoldCase("seeded"))
     g.check_fold(FoldCase("seeded small", kind="small"))
+
+
+def of_indices(check: Callable[..., None], *index: str) -> Callable[[], None]:
+    def run() -> None:
+        for mask in ("none", "few"):
+            check(WindowCase(f"seeded {mask}", 25, 29, 11, 2, "float64", mask=mask), *index)
+
+    return run
 
 
 def consistency() -> None:
@@ -36,6 +46,11 @@ CHECKS: dict[str, Callable[[], None]] = {
     "tail": lambda: g.check_tail(_MASKED),
     "consistency": consistency,
     "network": lambda: g.check_network("tiny", (5, 7)),
+    "uqi": of_indices(i.check_windows, "uqi"),
+    "decorrelation": of_indices(i.check_windows, "decorrelation"),
+    "ssim": of_indices(i.check_gaussian, "ssim"),
+    "gaussian_uqi": of_indices(i.check_gaussian, "gaussian_uqi"),
+    "blocks": of_indices(i.check_blocks),
     "fuse": lambda: g.check_fuse_differences(masks=False),
 }
 
