@@ -61,15 +61,49 @@ def depthwise3x3(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return out
 
 
-def channel_norm(x: np.ndarray, w: Weights, prefix: str) -> np.ndarray:
-    """LayerNorm over the channels of every pixel; biased variance, eps 1e-5."""
+def pointwise_depthwise(
+    x: np.ndarray, valid: np.ndarray, pointwise: np.ndarray, depthwise: np.ndarray
+) -> np.ndarray:
+    """``dw3x3(valid * conv1x1(x))``: x [C, H, W] -> [O, H, W]."""
+    return depthwise3x3(masked(conv1x1(x, pointwise), valid), depthwise)
+
+
+def normalised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x [C, H, W] less its mean over the channels, by its deviation; the deviation [H, W].
+
+    Biased variance, eps 1e-5.
+    """
     centred = x - x.mean(axis=0)
-    variance = (centred * centred).mean(axis=0)
+    deviation = np.sqrt((centred * centred).mean(axis=0) + NORM_EPS)
+    return centred / deviation, deviation
+
+
+def channel_norm(x: np.ndarray, w: Weights, prefix: str) -> np.ndarray:
+    """LayerNorm over the channels of every pixel."""
     gain, bias = tensor(w, f"{prefix}.weight"), tensor(w, f"{prefix}.bias")
-    y = centred / np.sqrt(variance + NORM_EPS)
-    return np.asarray(y * gain[:, None, None] + bias[:, None, None])
+    return np.asarray(normalised(x)[0] * gain[:, None, None] + bias[:, None, None])
+
+
+def normal_cdf(x: np.ndarray) -> np.ndarray:
+    """Phi(x) by erfc, so that the negative tail keeps its relative accuracy."""
+    return np.asarray(0.5 * _erfc(-math.sqrt(0.5) * x))
 
 
 def gelu(x: np.ndarray) -> np.ndarray:
-    """x * Phi(x), exact: by erfc, so that the negative tail keeps its relative accuracy."""
-    return np.asarray(0.5 * x * _erfc(-math.sqrt(0.5) * x))
+    """x * Phi(x), exact."""
+    return np.asarray(x * normal_cdf(x))
+
+
+def gates(
+    x: np.ndarray, valid: np.ndarray, w: Weights, prefix: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """``a, b = dw3x3(valid * expand(x))``."""
+    expand, dw = tensor(w, f"{prefix}.expand.weight"), tensor(w, f"{prefix}.dw.weight")
+    a, b = np.split(pointwise_depthwise(x, valid, expand, dw), 2)
+    return a, b
+
+
+def gated_conv(x: np.ndarray, valid: np.ndarray, w: Weights, prefix: str) -> np.ndarray:
+    """``project(gelu(a) * b)`` of the ``gates``."""
+    a, b = gates(x, valid, w, prefix)
+    return conv1x1(gelu(a) * b, tensor(w, f"{prefix}.project.weight"))

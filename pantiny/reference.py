@@ -8,11 +8,13 @@ DN that come in and the DN that go out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from .errors import ShapeError
 from .kernels.boundary.boundary_ref import (
+    Statistics,
     apply_ref,
     boundary_ref,
     feed_forward_ref,
@@ -69,6 +71,26 @@ def _deep_fusion(x: np.ndarray, pan: np.ndarray, valid: np.ndarray, w: Weights) 
     return x
 
 
+class BlockState(NamedTuple):
+    """What the forward pass keeps of a block for the backward pass.
+
+    Attributes
+    ----------
+    block : str
+        Prefix of its tensors.
+    x : array [C, H, W]
+        What it read.
+    statistics : Statistics
+    matrix : array [C, C]
+        From the statistics, by ``fold_ref``.
+    """
+
+    block: str
+    x: np.ndarray
+    statistics: Statistics
+    matrix: np.ndarray
+
+
 def network_ref(
     tensors: Weights,
     variant: str | Variant,
@@ -76,6 +98,17 @@ def network_ref(
     pan: np.ndarray,
     valid: np.ndarray | None = None,
 ) -> np.ndarray:
+    """The network on one image: the result of ``network_states_ref``."""
+    return network_states_ref(tensors, variant, ms_up, pan, valid)[0]
+
+
+def network_states_ref(
+    tensors: Weights,
+    variant: str | Variant,
+    ms_up: np.ndarray,
+    pan: np.ndarray,
+    valid: np.ndarray | None = None,
+) -> tuple[np.ndarray, list[BlockState]]:
     """The network on one image, segment by segment.
 
     Parameters
@@ -93,8 +126,10 @@ def network_ref(
 
     Returns
     -------
-    array [K, H, W] float64
-        ``fused``, network values, zero where not valid.
+    fused : array [K, H, W] float64
+        Network values, zero where not valid.
+    states : list of BlockState
+        Of every block, in order.
 
     Raises
     ------
@@ -117,12 +152,14 @@ def network_ref(
 
     x = head_ref(ms_up, valid, tensors)
     stats = statistics_ref(x, valid, tensors, blocks[0])
+    states = []
     for i, block in enumerate(blocks):
         matrix = fold_ref(
             stats,
             tensors[f"{block}.attention.temperature"],
             tensors[f"{block}.attention.project.weight"],
         )
+        states.append(BlockState(block, x, stats, matrix))
         if i == v.blocks - 1:
             break
         following = blocks[i + 1]
@@ -134,7 +171,21 @@ def network_ref(
             fuse = _channel_attention if v.fusion == "channel_attention" else _deep_fusion
             x = fuse(apply_ref(x, valid, matrix, tensors, block), pan, valid, tensors)
             stats = statistics_ref(x, valid, tensors, following)
-    return tail_ref(x, ms_up, valid, matrix, tensors, block)
+    return tail_ref(x, ms_up, valid, matrix, tensors, block), states
+
+
+def upsampled_ref(
+    ms: np.ndarray,
+    shape: tuple[int, ...],
+    scale: tuple[float, float],
+    offset: tuple[float, float],
+    ms_valid: np.ndarray | None,
+) -> np.ndarray:
+    """``ms`` [K, h, w] on the PAN grid of ``shape`` (H, W)."""
+    if ms_valid is None:
+        rows, cols = (cubic_taps(0, shape[i], scale[i], offset[i]) for i in range(2))
+        return apply_taps(ms, rows, cols)
+    return upsample_masked_ref(ms, ms_valid, (shape[0], shape[1]), scale, offset)
 
 
 def fuse_ref(
@@ -184,12 +235,7 @@ def fuse_ref(
     ms, pan = np.asarray(ms, np.float64), np.asarray(pan, np.float64)
     if scale is None:
         scale = ms.shape[1] / pan.shape[0], ms.shape[2] / pan.shape[1]
-    if ms_valid is None:
-        rows, cols = (cubic_taps(0, pan.shape[i], scale[i], offset[i]) for i in range(2))
-        ms_up = apply_taps(ms, rows, cols)
-    else:
-        shape = (pan.shape[0], pan.shape[1])
-        ms_up = upsample_masked_ref(ms, ms_valid, shape, scale, offset)
+    ms_up = upsampled_ref(ms, pan.shape, scale, offset, ms_valid)
     fused = network_ref(tensors, variant, ms_up / scale_dn, pan / scale_dn, valid)
     fused = consistency_ref(
         fused,

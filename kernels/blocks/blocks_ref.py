@@ -28,12 +28,11 @@ class Moments(NamedTuple):
     bound: np.ndarray
 
 
-def _block(image: np.ndarray, top: int, left: int, block: int) -> np.ndarray:
-    """[block, block] of an image mirrored at its right edge as often as needed."""
-    width = image.shape[1]
-    mirrored = np.concatenate((image, image[:, ::-1]), axis=1)
-    columns = np.arange(left, left + block) % (2 * width)
-    return mirrored[top : top + block][:, columns]
+def block_at(row: int, column: int, block: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where a block's samples lie, an index [block, 1], [block]; mirrored at the right edge."""
+    columns = np.arange(column * block, (column + 1) * block) % (2 * width)
+    rows = np.arange(row * block, (row + 1) * block)
+    return rows[:, None], np.where(columns < width, columns, 2 * width - 1 - columns)
 
 
 def blocks_ref(
@@ -69,11 +68,11 @@ def blocks_ref(
     count = np.zeros(shape, np.int64)
     step = (block * block + 16) * U
     for row, column in np.ndindex(*shape):
-        at = row * block, column * block, block
-        count[row, column] = _block(good, *at).sum()
+        at = block_at(row, column, block, width)
+        count[row, column] = good[at].sum()
         if count[row, column] < block * block:
             continue
-        x = [_block(p, *at) for p in data]
+        x = [p[at] for p in data]
         shifted = [v - v[0, 0] for v in x]
         mean = [v.mean() for v in shifted]
         deviation = [v - m for v, m in zip(shifted, mean, strict=True)]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..layers_ref import Weights, channel_norm, conv1x1, depthwise3x3, gelu, masked, tensor
+from ..layers_ref import Weights, channel_norm, gated_conv, masked, pointwise_depthwise, tensor
 
 
 class Statistics(NamedTuple):
@@ -39,6 +39,19 @@ def sums_ref(q: np.ndarray, k: np.ndarray, heads: int) -> Statistics:
     return Statistics(gram, (q * q).sum(axis=(1, 2)), (k * k).sum(axis=(1, 2)))
 
 
+def qkv_ref(
+    x: np.ndarray, valid: np.ndarray, w: Weights, block: str, channels: slice
+) -> np.ndarray:
+    """``valid * dw3x3(valid * conv1x1(norm1(x)))``, of the 3 C channels of q, k, v those asked for.
+
+    x [C, H, W] is zero where not valid.
+    """
+    pointwise = tensor(w, f"{block}.attention.qkv.weight")[channels]
+    depthwise = tensor(w, f"{block}.attention.qkv_dw.weight")[channels]
+    y = channel_norm(x, w, f"{block}.norm1")
+    return masked(pointwise_depthwise(y, valid, pointwise, depthwise), valid)
+
+
 def statistics_ref(x: np.ndarray, valid: np.ndarray, w: Weights, block: str) -> Statistics:
     """Sums of q, k = valid * dw3x3(valid * conv1x1(norm1(x))) over the valid pixels.
 
@@ -51,10 +64,7 @@ def statistics_ref(x: np.ndarray, valid: np.ndarray, w: Weights, block: str) -> 
         Prefix of the block's tensors, such as ``"encoder.0"``.
     """
     c = x.shape[0]
-    y = channel_norm(masked(x, valid), w, f"{block}.norm1")
-    qk = conv1x1(y, tensor(w, f"{block}.attention.qkv.weight")[: 2 * c])
-    qk = depthwise3x3(masked(qk, valid), tensor(w, f"{block}.attention.qkv_dw.weight")[: 2 * c])
-    qk = masked(qk, valid)
+    qk = qkv_ref(masked(x, valid), valid, w, block, slice(2 * c))
     return sums_ref(qk[:c], qk[c:], w[f"{block}.attention.temperature"].shape[0])
 
 
@@ -65,10 +75,9 @@ def mix_ref(v: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 def feed_forward_ref(z: np.ndarray, valid: np.ndarray, w: Weights, block: str) -> np.ndarray:
     """``valid * (z + project(gelu(a) * b))``, a, b = dw3x3(valid * expand(norm2(z)))."""
-    y = conv1x1(channel_norm(z, w, f"{block}.norm2"), tensor(w, f"{block}.ffn.expand.weight"))
-    ab = depthwise3x3(masked(y, valid), tensor(w, f"{block}.ffn.dw.weight"))
-    a, b = np.split(ab, 2)
-    return masked(z + conv1x1(gelu(a) * b, tensor(w, f"{block}.ffn.project.weight")), valid)
+    return masked(
+        z + gated_conv(channel_norm(z, w, f"{block}.norm2"), valid, w, f"{block}.ffn"), valid
+    )
 
 
 def apply_ref(
@@ -94,11 +103,7 @@ def apply_ref(
     """
     c = x.shape[0]
     x = masked(x, valid)
-    v = conv1x1(
-        channel_norm(x, w, f"{block}.norm1"),
-        tensor(w, f"{block}.attention.qkv.weight")[2 * c :],
-    )
-    v = depthwise3x3(masked(v, valid), tensor(w, f"{block}.attention.qkv_dw.weight")[2 * c :])
+    v = qkv_ref(x, valid, w, block, slice(2 * c, 3 * c))
     return feed_forward_ref(masked(x + mix_ref(v, matrix), valid), valid, w, block)
 
 

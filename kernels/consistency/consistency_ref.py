@@ -20,7 +20,7 @@ from ..resample.resample_ref import (
 MIN_COVERAGE = 0.5 - 1e-4
 
 
-def _mtf_taps(
+def mtf_taps(
     shape: tuple[int, int],
     gains: Sequence[float],
     scale: tuple[float, float],
@@ -35,6 +35,17 @@ def _mtf_taps(
         )
         for gain in gains
     ]
+
+
+def coverage_ref(
+    valid: np.ndarray,
+    shape: tuple[int, int],
+    gains: Sequence[float],
+    scale: tuple[float, float],
+    offset: tuple[float, float],
+) -> np.ndarray:
+    """The weight of each MS sample's kernel that lies on valid pixels, [K, h, w]."""
+    return np.stack([apply_taps(valid, *t) for t in mtf_taps(shape, gains, scale, offset)])
 
 
 def degrade_masked_ref(
@@ -64,11 +75,9 @@ def degrade_masked_ref(
         True where the valid pixels hold at least half of the kernel's weight.
     """
     fused = np.where(valid, np.asarray(fused, np.float64), 0.0)
-    total = np.empty((len(fused), *shape))
-    weight = np.empty(total.shape)
-    for k, (rows, cols) in enumerate(_mtf_taps(shape, gains, scale, offset)):
-        total[k] = apply_taps(fused[k], rows, cols)
-        weight[k] = apply_taps(valid, rows, cols)
+    taps = mtf_taps(shape, gains, scale, offset)
+    total = np.stack([apply_taps(band, *t) for band, t in zip(fused, taps, strict=True)])
+    weight = coverage_ref(valid, shape, gains, scale, offset)
     exists = weight >= MIN_COVERAGE
     return np.divide(total, weight, out=np.zeros(total.shape), where=exists), exists
 
@@ -121,7 +130,7 @@ def consistency_ref(
     if scale is None:
         scale = coarse[0] / shape[0], coarse[1] / shape[1]
     if valid is None and ms_valid is None:
-        taps = _mtf_taps(coarse, gains, scale, offset)
+        taps = mtf_taps(coarse, gains, scale, offset)
         rows, cols = (cubic_taps(0, shape[i], scale[i], offset[i]) for i in range(2))
         for _ in range(steps):
             low = [apply_taps(band, *t) for band, t in zip(fused, taps, strict=True)]

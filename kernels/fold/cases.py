@@ -65,8 +65,8 @@ class Inputs(NamedTuple):
     project: np.ndarray
 
 
-def inputs(case: FoldCase) -> Inputs:
-    """The case's arrays: float64 sums, float32 weights."""
+def vectors(case: FoldCase) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """q, k [C, 1, pixels] behind the case's sums, and ``project``."""
     v = get_variant(case.variant)
     rng = generator(case.name, "fold")
     q, k = rng.standard_normal((2, v.channels, 1, case.pixels))
@@ -77,8 +77,12 @@ def inputs(case: FoldCase) -> Inputs:
     else:
         factor = {"huge": HUGE, "small": 1e-14, "silent": 0.0}.get(case.kind, 1.0)
         q, k = q * factor, k * factor
-    return Inputs(
-        sums_ref(q, k, v.heads),
-        np.full((v.heads, 1, 1), case.temperature, np.float32),
-        rng.standard_normal((v.channels, v.channels, 1, 1)).astype(np.float32),
-    )
+    return q, k, rng.standard_normal((v.channels, v.channels, 1, 1)).astype(np.float32)
+
+
+def inputs(case: FoldCase) -> Inputs:
+    """The case's arrays: float64 sums, float32 weights."""
+    q, k, project = vectors(case)
+    heads = get_variant(case.variant).heads
+    temperature = np.full((heads, 1, 1), case.temperature, np.float32)
+    return Inputs(sums_ref(q, k, heads), temperature, project)

@@ -11,9 +11,18 @@ import numpy as np
 from ...errors import OptionError
 from ...variants import Variant, get_variant
 from ..boundary.boundary_ref import Statistics, apply_ref, statistics_ref
-from ..layers_ref import Weights, conv1x1, conv3x3, depthwise3x3, gelu, masked, tensor
+from ..layers_ref import Weights, conv1x1, conv3x3, gated_conv, masked, tensor
 
 LOCAL_FUSIONS = ("conv1x1", "enhanced_conv", "gated_conv")
+
+
+def check_local(kind: str) -> None:
+    """Raise ``OptionError`` if a fusion is not one segment."""
+    if kind not in LOCAL_FUSIONS:
+        raise OptionError(
+            f"fusion: {kind!r} is not one segment; need one of {', '.join(LOCAL_FUSIONS)}; "
+            "run the other fusions through pantiny.reference.network_ref"
+        )
 
 
 def fuse_pan_ref(
@@ -41,21 +50,15 @@ def fuse_pan_ref(
     OptionError
         If ``kind`` is another one.
     """
+    check_local(kind)
     xp = masked(np.concatenate([x, pan[None]]), valid)
     if kind == "conv1x1":
         y = conv1x1(xp, tensor(w, "fusion.conv.weight"))
     elif kind == "enhanced_conv":
         y = np.maximum(conv3x3(xp, tensor(w, "fusion.conv1.weight")), 0.0)
         y = conv3x3(masked(y, valid), tensor(w, "fusion.conv2.weight"))
-    elif kind == "gated_conv":
-        y = masked(conv1x1(xp, tensor(w, "fusion.expand.weight")), valid)
-        a, b = np.split(depthwise3x3(y, tensor(w, "fusion.dw.weight")), 2)
-        y = conv1x1(gelu(a) * b, tensor(w, "fusion.project.weight"))
     else:
-        raise OptionError(
-            f"fusion: {kind!r} is not one segment; need one of {', '.join(LOCAL_FUSIONS)}; "
-            "run the other fusions through pantiny.reference.network_ref"
-        )
+        y = gated_conv(xp, valid, w, "fusion")
     return masked(y, valid)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..windows.windows_ref import Maps, U
+from ..windows.windows_ref import Maps, Moments, U
 
 Index = Literal["ssim", "gaussian_uqi"]
 SIDE = 11
@@ -20,6 +20,15 @@ def gaussian_weights() -> np.ndarray:
     at = np.arange(SIDE) - SIDE // 2
     weights = np.exp(-(at[:, None] ** 2 + at**2) / (2 * SIGMA**2))
     return np.asarray(weights / weights.sum())
+
+
+def gaussian_moments(rows: np.ndarray) -> Moments:
+    """Of the windows in ``rows`` [11, W], weighted."""
+    weights = gaussian_weights().ravel()
+    x = sliding_window_view(rows, (SIDE, SIDE))[0].reshape(-1, SIDE * SIDE)
+    mean = (x * weights).sum(axis=1)
+    deviation = x - mean[:, None]
+    return Moments(mean, deviation, (deviation * deviation * weights).sum(axis=1))
 
 
 def gaussian_ref(
@@ -64,16 +73,11 @@ def gaussian_ref(
     reach = [float(np.ptp(p[good])) if good.any() else 0.0 for p in data]
     size = [float(np.abs(p).max()) for p in data]
 
-    def moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        x = sliding_window_view(rows, (SIDE, SIDE))[0].reshape(-1, SIDE * SIDE)
-        mean = (x * weights).sum(axis=1)
-        return mean, x - mean[:, None]
-
     for y in range(shape[0]):
-        made = [moments(p[y : y + SIDE]) for p in data]
+        made = [gaussian_moments(p[y : y + SIDE]) for p in data]
         for k, (i, j) in enumerate(pairs):
-            (ma, da), (mb, db) = made[i], made[j]
-            va, vb, cov = ((u * v * weights).sum(axis=1) for u, v in ((da, da), (db, db), (da, db)))
+            (ma, da, va), (mb, db, vb) = made[i], made[j]
+            cov = (da * db * weights).sum(axis=1)
             power, spread = ma**2 + mb**2, va + vb
             off_v = 100 * U * (reach[i] + reach[j]) ** 2  # of spread and of 2 cov
             off_m = 40 * U * (size[i] + size[j])

@@ -7,6 +7,8 @@ Indices outside the image are clamped and then asked whether they exist.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .resample_ref import Taps, apply_taps, cubic_taps
@@ -23,6 +25,45 @@ def linear_taps(start: int, count: int, scale: float, offset: float = 0.0) -> Ta
     first = np.floor(position).astype(np.int64)
     distance = position - first
     return Taps(first, np.stack([1.0 - distance, distance], axis=1))
+
+
+class UpsamplePlan(NamedTuple):
+    """How each PAN pixel is made.
+
+    Attributes
+    ----------
+    cubic, near : (Taps, Taps)
+        Rows and columns.
+    complete : array [..., H, W] bool
+        All samples of the cubic exist.
+    weight : array [..., H, W] float64
+        Of the nearest samples, what exists.
+    some : array [..., H, W] bool
+        Not complete, but a nearest sample exists.
+    """
+
+    cubic: tuple[Taps, Taps]
+    near: tuple[Taps, Taps]
+    complete: np.ndarray
+    weight: np.ndarray
+    some: np.ndarray
+
+
+def upsample_plan(
+    exists: np.ndarray,
+    shape: tuple[int, int],
+    scale: tuple[float, float],
+    offset: tuple[float, float],
+) -> UpsamplePlan:
+    """The plan for the samples ``exists`` [..., h, w]."""
+    cubic, near = (
+        (taps(0, shape[0], scale[0], offset[0]), taps(0, shape[1], scale[1], offset[1]))
+        for taps in (cubic_taps, linear_taps)
+    )
+    rows, cols = (Taps(taps.first, np.ones(taps.weight.shape)) for taps in cubic)
+    complete = apply_taps(exists, rows, cols) == 16.0  # sums of ones are exact
+    weight = apply_taps(exists, *near)
+    return UpsamplePlan(cubic, near, complete, weight, ~complete & (weight > MIN_WEIGHT))
 
 
 def upsample_masked_ref(
@@ -51,16 +92,8 @@ def upsample_masked_ref(
     """
     exists = np.broadcast_to(ms_valid, np.shape(ms))
     ms = np.where(exists, np.asarray(ms, np.float64), 0.0)
-    rows, cols = (cubic_taps(0, shape[i], scale[i], offset[i]) for i in range(2))
-    near_rows, near_cols = (linear_taps(0, shape[i], scale[i], offset[i]) for i in range(2))
-
-    ones = tuple(Taps(taps.first, np.ones(taps.weight.shape)) for taps in (rows, cols))
-    complete = apply_taps(exists, ones[0], ones[1]) == 16.0  # sums of ones are exact
-    weight = apply_taps(exists, near_rows, near_cols)
+    plan = upsample_plan(exists, shape, scale, offset)
     near = np.divide(
-        apply_taps(ms, near_rows, near_cols),
-        weight,
-        out=np.zeros(weight.shape),
-        where=weight > MIN_WEIGHT,
+        apply_taps(ms, *plan.near), plan.weight, out=np.zeros(plan.weight.shape), where=plan.some
     )
-    return np.where(complete, apply_taps(ms, rows, cols), near)
+    return np.where(plan.complete, apply_taps(ms, *plan.cubic), near)

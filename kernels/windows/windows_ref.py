@@ -30,34 +30,34 @@ class Maps(NamedTuple):
     bound: np.ndarray
 
 
-class _Moments(NamedTuple):
+class Moments(NamedTuple):
     """Of one row of windows, [columns of windows]."""
 
     mean: np.ndarray
-    deviation: np.ndarray  # [columns, window * window], from the mean
+    deviation: np.ndarray  # [columns, window * window], of every sample from the mean
     variance: np.ndarray
 
 
-def _moments(rows: np.ndarray, window: int) -> _Moments:
+def window_moments(rows: np.ndarray, window: int) -> Moments:
     """Of the windows in ``rows`` [window, W]."""
     x = sliding_window_view(rows, (window, window))[0].reshape(-1, window * window)
     shifted = x - x[:, :1]  # a constant window has no variance, not even by rounding
     deviation = shifted - shifted.mean(axis=1, keepdims=True)
-    return _Moments(x.mean(axis=1), deviation, (deviation**2).mean(axis=1))
+    return Moments(x.mean(axis=1), deviation, (deviation**2).mean(axis=1))
 
 
-def _quotient(above: np.ndarray, below: np.ndarray, otherwise: float) -> np.ndarray:
+def quotient(above: np.ndarray, below: np.ndarray, otherwise: float) -> np.ndarray:
     return np.divide(above, below, out=np.full(below.shape, otherwise), where=below != 0)
 
 
-def _uqi(a: _Moments, b: _Moments, covariance: np.ndarray) -> np.ndarray:
-    bias = _quotient(2 * a.mean * b.mean, a.mean**2 + b.mean**2, 1.0)
-    return bias * _quotient(2 * covariance, a.variance + b.variance, 1.0)
+def _uqi(a: Moments, b: Moments, covariance: np.ndarray) -> np.ndarray:
+    bias = quotient(2 * a.mean * b.mean, a.mean**2 + b.mean**2, 1.0)
+    return bias * quotient(2 * covariance, a.variance + b.variance, 1.0)
 
 
-def _decorrelation(a: _Moments, b: _Moments, covariance: np.ndarray) -> np.ndarray:
+def _decorrelation(a: Moments, b: Moments, covariance: np.ndarray) -> np.ndarray:
     flat = (a.variance == 0) & (b.variance == 0)
-    correlation = _quotient(covariance, np.sqrt(a.variance) * np.sqrt(b.variance), 0.0)
+    correlation = quotient(covariance, np.sqrt(a.variance) * np.sqrt(b.variance), 0.0)
     return np.where(flat, 0.0, 1 - correlation)
 
 
@@ -104,7 +104,7 @@ def windows_ref(
     step = (window + 12) * U
     formula = _uqi if index == "uqi" else _decorrelation
     for y in range(shape[0]):
-        made = [_moments(p[y : y + window], window) for p in data]
+        made = [window_moments(p[y : y + window], window) for p in data]
         for k, (i, j) in enumerate(pairs):
             a, b = made[i], made[j]
             covariance = (a.deviation * b.deviation).mean(axis=1)
@@ -114,12 +114,12 @@ def windows_ref(
             if index == "uqi":
                 power = np.sqrt(a.mean**2 + b.mean**2)
                 spread = a.variance + b.variance
-                off = _quotient(2 * off_c + off_a + off_b + 0 * spread, spread, 0.0)
-                off += _quotient(8 * step * (size[i] + size[j]) + 0 * power, power, 0.0)
+                off = quotient(2 * off_c + off_a + off_b + 0 * spread, spread, 0.0)
+                off += quotient(8 * step * (size[i] + size[j]) + 0 * power, power, 0.0)
             else:
                 root = np.sqrt(a.variance) * np.sqrt(b.variance)
-                off = _quotient(off_c + 0 * root, root, 0.0)
+                off = quotient(off_c + 0 * root, root, 0.0)
                 for m, v in ((a, off_a), (b, off_b)):
-                    off += (root > 0) * _quotient(v + 0 * root, m.variance, 0.0)
+                    off += (root > 0) * quotient(v + 0 * root, m.variance, 0.0)
             bound[k, y] = np.minimum(3.0, 2 * off) + 16 * U
     return Maps(values * keep, keep, bound * keep)
