@@ -16,7 +16,7 @@ from .bench import line
 from .rows import FAILED, OK, SKIPPED, WRONG, Store
 from .worker import DEVICE_S, DONE
 
-SECONDS, DRY_SECONDS = 520.0, 60.0
+SECONDS, DRY_SECONDS = 520.0, 600.0
 SCENE_GPX = 1.6
 MEANINGLESS = "DRY RUN on the emulator: times mean nothing"
 
@@ -58,7 +58,6 @@ def begun(asked: argparse.Namespace) -> Store:
             "device": None,
             "machine": machine(),
             "groups": [],
-            "running": None,
             "targets": [],
         },
     )
@@ -66,15 +65,16 @@ def begun(asked: argparse.Namespace) -> Store:
     return store
 
 
-def watched(path: Path, until: float) -> str:
+def watched(store: Store) -> str:
     """Run the worker; why it ended, or nothing if all is done."""
     module = f"{__package__}.worker"
-    child = subprocess.Popen([sys.executable, "-m", module, str(path)])
+    until = store.result["until"]
+    child = subprocess.Popen([sys.executable, "-m", module, str(store.path)])
     started = time.time()
     try:
         while child.poll() is None:
             time.sleep(0.1)
-            running = Store(path).result["running"]
+            running = store.now()
             last = running["until"] if running else started + DEVICE_S
             if time.time() > min(last, until + DEVICE_S):
                 return "gave no answer; its process was ended"
@@ -105,7 +105,7 @@ def main() -> int:
     groups = -1
     while len(store.result["groups"]) > groups:  # each process gets further than the one before
         groups = len(store.result["groups"])
-        why = watched(asked.out, store.result["until"])
+        why = watched(store)
         store = Store(asked.out)
         if not why:
             break
@@ -116,7 +116,7 @@ def main() -> int:
     from .verdict import verdict
 
     store.result["targets"] = verdict(store.result)
-    store.result["running"] = None
+    store.idle()
     store.write()
     counts = {s: 0 for s in (OK, WRONG, FAILED, SKIPPED)}
     for group in store.result["groups"]:

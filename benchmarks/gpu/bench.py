@@ -137,11 +137,16 @@ class Bench:
         self.device.sync()
         return max(1, min(MOST_CALLS, round(ENOUGH_MS / max(self.device.timed(call, 1), 1e-3))))
 
-    def rows(self, times: dict[str, dict[str, float]], pixels: int, **more: Any) -> None:
-        """Rows of what ``compare`` found, by name; ``more`` holds dicts by name."""
+    def rows(
+        self,
+        times: dict[str, dict[str, float]],
+        pixels: int,
+        facts: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        """Rows of what ``compare`` found, by name, with what else is known of each."""
         for name, t in times.items():
-            extra = {key: by_name[name] for key, by_name in more.items() if name in by_name}
-            self.add(name, **t, ms_per_mpx=t["ms"] / (pixels / 1e6), **extra)
+            more = (facts or {}).get(name, {})
+            self.add(name, **t, ms_per_mpx=t["ms"] / (pixels / 1e6), **more)
 
 
 def line(row: Row) -> str:

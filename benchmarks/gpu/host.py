@@ -18,7 +18,7 @@ from .bench import Bench
 from .engines import ours_name
 
 SIZES = ((1024, 1), (4096, 1), (128, 16), (512, 16))
-DRY_SIZES = ((16, 1), (8, 3))
+DRY_SIZES = ((16, 1), (8, 2))
 TILE, DRY_TILE = 400, 16  # of a scene: 100 of them are 40,000 pixels
 BYTES_PER_PIXEL = 2 + 4 * 2 / RATIO**2 + 4 * 2  # PAN, MS, result
 SHARE_OF_MEMORY = 0.6

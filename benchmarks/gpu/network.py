@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,42 +92,35 @@ def network(bench: Bench, side: int, images: int, compiled: bool, exported: bool
     if batch is None:
         return
     truth: torch.Tensor | None = None
-    errors: dict[str, float] = {}
-    first_s: dict[str, float] = {}
     calls: dict[str, Call] = {}
+    facts: dict[str, dict[str, Any]] = {}
     every = engines(batch, compiled, exported)
     if batch.pixels <= CHECKED:
         truth = bench.attempt("truth", lambda: batch.eager(torch.float32)().clone(), CALL_S)
 
-    def ready(name: str, make: Callable[[], Call]) -> tuple[Call, float, float | None]:
+    def ready(name: str, make: Callable[[], Call]) -> tuple[Call, dict[str, Any]]:
         started = time.perf_counter()
-        batch.out.fill_(-1)
         call = make()
         call()
         bench.device.sync()
-        took = time.perf_counter() - started
-        fused = call()
+        facts: dict[str, Any] = {"first_s": time.perf_counter() - started}
+        batch.out.fill_(-1)
+        fused = call()  # the same again: small ones are a graph from here on
         bench.device.sync()
-        if truth is None or name == ours_name("fp16", batch.model.consistency):
-            return call, took, None
-        whose = fused if isinstance(fused, torch.Tensor) else batch.out
-        return call, took, batch.error(whose, truth)
+        if name.startswith("pantiny"):
+            facts["graphs"] = cuda.store.kept()[-1].plan.graphs
+        if truth is not None and name != ours_name("fp16", batch.model.consistency):
+            whose = fused if isinstance(fused, torch.Tensor) else batch.out
+            facts["error"] = batch.error(whose, truth)
+        return call, facts
 
     for name, make in every.items():
         got = bench.attempt(name, partial(ready, name, make), PATIENCE_S.get(name, CALL_S))
         if got is None:
             continue
-        call, first_s[name], error = got
-        if error is not None and not error <= FAR_OFF:
-            bench.add(name, WRONG, f"error {error:.2g} of the residual; not timed")
+        if not got[1].get("error", 0.0) <= FAR_OFF:
+            why = f"error {got[1]['error']:.2g} of the residual; not timed"
+            bench.add(name, WRONG, why, **got[1])
             continue
-        if error is not None:
-            errors[name] = error
-        calls[name] = call
-    times = bench.compare(calls)
-    graphs: dict[str, int] = {}
-    for name in times:
-        if name.startswith("pantiny") and name != ALONE:
-            calls[name]()
-            graphs[name] = cuda.store.kept()[-1].plan.graphs
-    bench.rows(times, batch.pixels, error=errors, first_s=first_s, graphs=graphs)
+        calls[name], facts[name] = got
+    bench.rows(bench.compare(calls), batch.pixels, facts)

@@ -55,24 +55,29 @@ def make_row(engine: str, status: str = OK, reason: str = "", **more: Any) -> Ro
 
 
 class Store:
-    """The JSON of a run.
+    """The JSON of a run; what runs now, and when it is given up, is in a small file beside it.
 
     Attributes
     ----------
     result : dict
         ``groups``: list of ``{name, title, rows, seconds}``; ``seconds`` is None while one runs.
-        ``running``: ``{engine, until}``, what runs now and when (``time.time()``) it is given up.
     """
 
     def __init__(self, path: Path, result: dict[str, Any] | None = None) -> None:
         self.path = path
         self.result = json.loads(path.read_text()) if result is None else result
+        self._beside = path.with_suffix(".running")
+
+    @staticmethod
+    def _replace(path: Path, content: Any) -> None:
+        """At once: a kill leaves the last one."""
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(content, indent=1) + "\n")
+        os.replace(partial, path)
 
     def write(self) -> None:
-        """Replace the file at once: a kill leaves the last one."""
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.result, indent=1) + "\n")
-        os.replace(partial, self.path)
+        """The JSON."""
+        self._replace(self.path, self.result)
 
     def begin(self, name: str, title: str) -> None:
         """Another group."""
@@ -87,7 +92,7 @@ class Store:
     def end(self, seconds: float) -> None:
         """The group is over."""
         self.result["groups"][-1]["seconds"] = round(seconds, 2)
-        self.result["running"] = None
+        self.idle()
         self.write()
 
     def started(self, name: str) -> bool:
@@ -96,12 +101,23 @@ class Store:
 
     def running(self, engine: str, seconds: float) -> None:
         """What runs now, and how long it may."""
-        self.result["running"] = {"engine": engine, "until": time.time() + seconds}
-        self.write()
+        self._replace(self._beside, {"engine": engine, "until": time.time() + seconds})
+
+    def idle(self) -> None:
+        """Nothing runs."""
+        self._beside.unlink(missing_ok=True)
+
+    def now(self) -> dict[str, Any] | None:
+        """``engine`` and ``until`` (``time.time()``) of what runs."""
+        try:
+            found: dict[str, Any] = json.loads(self._beside.read_text())
+        except FileNotFoundError:
+            return None
+        return found
 
     def give_up(self, reason: str) -> None:
         """The process died: what ran then failed, and the group is over."""
-        engine = (self.result["running"] or {}).get("engine", "the group")
+        engine = (self.now() or {}).get("engine", "the group")
         if self.result["groups"] and self.result["groups"][-1]["seconds"] is None:
             self.add(make_row(engine, FAILED, reason))
             self.end(0.0)
