@@ -99,7 +99,7 @@ class Reference:
 
     def __init__(self, model: Model, tile: Tile, dn_per_unit: float | None = None) -> None:
         self._model, self._tile = model, tile
-        self._scale = _surveyed(model, tile) if dn_per_unit is None else dn_per_unit
+        self._scale = surveyed(model, tile) if dn_per_unit is None else dn_per_unit
         ms_up, pan = tile.ms_up / self._scale, tile.pan / self._scale
         self._network = network_ref(model.tensors, model.variant, ms_up, pan)
 
@@ -114,7 +114,8 @@ class Reference:
         return np.clip(np.rint(self.fused(steps)), 0, PEAK).astype(np.uint16)
 
 
-def _surveyed(model: Model, tile: Tile) -> float:
+def surveyed(model: Model, tile: Tile) -> float:
+    """DN per network value, as the model's contract finds it."""
     log = logging.getLogger("pantiny")
     level = log.level
     log.setLevel(logging.ERROR)  # what it says of the tile does not matter here

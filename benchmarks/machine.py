@@ -25,6 +25,9 @@ PACKAGES = (
     "onnxscript",
     "onnxruntime",
     "openvino",
+    "triton",
+    "tensorrt",
+    "fused_ssim",
 )
 FLAGS = (
     "sse4_2 avx avx2 fma f16c avx_vnni avx512f avx512bw avx512vl avx512_vnni avx512_bf16 "
@@ -131,6 +134,12 @@ def machine() -> dict[str, Any]:
         **commit(),
         "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
+
+
+def available_memory() -> int:
+    """Bytes of host memory that can be taken without swapping; 0: not known."""
+    text = _field(_lines("/proc/meminfo"), "MemAvailable")
+    return int(text.split()[0]) * 1024 if text else 0
 
 
 def slug(block: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from .engine import Progress, Settings, Sink, Source
 from .weights import Model
 
 RUN_PIXELS = 1 << 24  # of a run: more would not be faster
+MOST_IMAGES = 4096  # of a plan
 
 
 def images_a_run(
@@ -30,7 +31,7 @@ def images_a_run(
 ) -> int:
     """How many images like this one fit, 1 where they are better fused one by one."""
     height, width = source.shape
-    count = RUN_PIXELS // (height * width)
+    count = min(MOST_IMAGES, RUN_PIXELS // (height * width))
     written = max(sum(b >= 0 for b in g.write) for g in groups)
     item = source.pan_dtype.itemsize + 1 + written * sink_dtype.itemsize
     budget = budget_of((device,))

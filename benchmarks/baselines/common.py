@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from pantiny.weights import Model
 
 from ..inputs import PEAK, Tile
 from ..subject import Job, Subject
+
+OPSET = 20  # of ONNX: has Gelu as one operator
 
 
 def torch_network(model: Model) -> Any:
@@ -30,6 +33,21 @@ def network_inputs(tile: Tile) -> tuple[np.ndarray, np.ndarray]:
 def in_dn(fused: np.ndarray) -> np.ndarray:
     """[1, 4, H, W] network values to [4, H, W] DN."""
     return fused[0].astype(np.float64) * PEAK
+
+
+def export_onnx(net: Any, example: tuple[torch.Tensor, ...], path: Path) -> None:
+    """Write a network of one shape; inputs ``ms_up`` and ``pan``, output ``fused``."""
+    torch.onnx.export(
+        net,
+        example,
+        str(path),
+        input_names=["ms_up", "pan"],
+        output_names=["fused"],
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
 
 
 class TorchSubject(Subject):

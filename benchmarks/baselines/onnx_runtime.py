@@ -11,9 +11,7 @@ import onnxruntime
 import torch
 
 from ..inputs import Tile
-from .common import TorchSubject, in_dn, network_inputs
-
-OPSET = 20  # has Gelu as one operator
+from .common import TorchSubject, export_onnx, in_dn, network_inputs
 
 
 class OnnxRuntime(TorchSubject):
@@ -23,17 +21,7 @@ class OnnxRuntime(TorchSubject):
         """Export for one shape and load."""
         path = Path(self.job.folder) / f"network-{self.job.threads}-{height}x{width}.onnx"
         example = (torch.zeros(1, 4, height, width), torch.zeros(1, 1, height, width))
-        torch.onnx.export(
-            self.net,
-            example,
-            str(path),
-            input_names=["ms_up", "pan"],
-            output_names=["fused"],
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        export_onnx(self.net, example, path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.job.threads
         options.inter_op_num_threads = 1

@@ -112,6 +112,13 @@ def test_a_batch(bands: int, monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.array_equal(all_[i], pantiny.fuse(ms[i], pan[i], mask=mask[i], **options))
 
 
+def test_a_batch_of_images_of_which_a_run_could_hold_more_than_a_plan() -> None:
+    ms, pan = (np.stack([a, a[..., ::-1]]) for a in pair(4, 4))
+    options = {"backend": "cuda", "precision": "fp16", "bits": 11}
+    fused = pantiny.fuse(ms, pan, **options)
+    assert np.array_equal(fused[1], pantiny.fuse(ms[1], pan[1], **options))
+
+
 def test_runs_that_repeat_become_graphs() -> None:
     ms, pan = pair(6, 5)
     options = {"backend": "cuda", "precision": "fp16", "bits": 11}
