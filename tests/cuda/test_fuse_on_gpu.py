@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import pantiny
-from pantiny import cuda
+from pantiny import cuda, cuda_layout
 
 if not cuda.usable():
     pytest.skip(cuda.describe()[0], allow_module_level=True)
@@ -72,3 +74,42 @@ def test_a_graph_replays() -> None:
     graph.replay()
     torch.cuda.synchronize()
     assert torch.equal(out, expected)
+
+
+@pytest.mark.parametrize("precision", cuda.PRECISIONS)
+@pytest.mark.parametrize("tile", [1, 300])
+def test_bands_change_no_bit(precision: str, tile: int) -> None:
+    ms, pan = (a[0] for a in pair(150, 90))
+    mask = np.random.default_rng(0).random(pan.shape) < 0.97
+    options = {"backend": "cuda", "precision": precision, "mask": mask}
+    whole = pantiny.fuse(ms, pan, **options)
+    assert np.array_equal(whole, pantiny.fuse(ms, pan, tile=tile, **options), equal_nan=True)
+
+
+def test_bands_that_recompute_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    ms, pan = (a[0] for a in pair(150, 90))
+    whole = pantiny.fuse(ms, pan, backend="cuda")
+    every = cuda_layout.candidates
+
+    def recomputing(*given: Any) -> Any:
+        return (c for c in every(*given) if not (c.whole or c.keep or c.resident))
+
+    monkeypatch.setattr(cuda_layout, "candidates", recomputing)
+    assert np.array_equal(whole, pantiny.fuse(ms, pan, backend="cuda", tile=200))
+
+
+def test_runs_that_repeat_become_graphs() -> None:
+    ms, pan = pair(32, 32, 3)
+    expected = [pantiny.fuse(m, p, backend="cpu") for m, p in zip(ms, pan, strict=True)]
+    for _ in range(3):
+        for m, p, right in zip(ms, pan, expected, strict=True):
+            fused = pantiny.fuse(m, p, backend="cuda", precision="fp32")
+            assert relative(fused, right) < LIMITS["fp32"]
+    assert cuda.store.kept()[-1].plan.graphs == 1
+
+
+def test_a_batch_in_host_memory() -> None:
+    ms, pan = pair(24, 40, 5)
+    fused = pantiny.fuse(ms, pan, backend="cuda")
+    for one, m, p in zip(fused, ms, pan, strict=True):
+        assert np.array_equal(one, pantiny.fuse(m, p, backend="cuda"))
