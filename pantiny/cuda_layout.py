@@ -149,11 +149,12 @@ def choose_device_layout(
             if layout.whole:
                 need = core.plan_bytes(handles[0], scene) + height * (pan_row + out_row)
             else:
-                end = share + margin if len(used) > 1 else height
-                last = aligned(end, step, height)
+                ends = min(2, len(used) - 1)  # of a share, inside the scene
+                last = aligned(share + ends * margin, step, height)
                 bands = core.Bands(rows=layout.band_rows, keep=layout.keep, first=0, last=last)
                 rows = min(height, layout.band_rows + 2 * margin + step)
-                held = height if layout.resident else 2 * rows
+                stay = min(height, share + ends * (2 * margin + step))
+                held = stay if layout.resident else 2 * rows
                 need = core.scan_bytes(handles[0], scene, bands) + held * pan_row
                 need += 2 * min(layout.band_rows, height) * out_row
         except RuntimeError:

@@ -71,12 +71,12 @@ class Part:
                 "use backend='cpu'"
             ) from error
 
-    def prepare(self, group: Group, scale: float, cap: int) -> None:
-        """Images and the scale of a group of bands; PAN in `cap` rows, or whole."""
+    def prepare(self, group: Group, scale: float, cap: int, first: int, last: int) -> None:
+        """Images and the scale of a group of bands; PAN rows ``first`` to ``last`` to stay, or at
+        most ``cap`` at once."""
         if self._ms is None:
             self._place_ms()
-            held = self.source.shape[0] if self.layout.resident else cap
-            self._pan = Rows(self, held)
+            self._pan = Rows(self, cap, first, last)
         self._dn_per_unit.copy_in(np.array([scale], np.float64), self.lane.work.handle)
         self.group = group
 
@@ -110,15 +110,15 @@ class Part:
 
 
 class Rows:
-    """PAN on a device: whole, filled as far as asked for, or two bands in turn."""
+    """PAN on a device: rows that stay, filled as far as asked for, or two bands in turn."""
 
-    def __init__(self, part: Part, rows: int) -> None:
+    def __init__(self, part: Part, cap: int, first: int, last: int) -> None:
         source, memory = part.source, part.lane.memory
         self._part, self._width = part, source.shape[1]
         self._item = source.pan_dtype.itemsize
-        self._whole = rows >= source.shape[0]
-        self._filled = 0
-        count = 1 if self._whole else 2
+        self._stay = part.layout.resident
+        self._first = self._filled = first
+        rows, count = (last - first, 1) if self._stay else (cap, 2)
         self._pan = [memory(rows * self._width * self._item) for _ in range(count)]
         self._mask = [memory(rows * self._width) for _ in range(count)] if source.masked else []
         self._read = [cuda.module().Event() for _ in range(count)]
@@ -126,11 +126,11 @@ class Rows:
 
     def get(self, first: int, last: int) -> tuple[int, int, int]:
         """(address of PAN, of its mask or 0, first row there) with these rows in them."""
-        if self._whole:
+        if self._stay:
             if last > self._filled:
-                self._fill(0, self._filled, last, self._filled)
+                self._fill(0, self._filled, last, self._filled - self._first)
                 self._filled = last
-            return self._pan[0].address, self._mask[0].address if self._mask else 0, 0
+            return self._pan[0].address, self._mask[0].address if self._mask else 0, self._first
         self._at = 1 - self._at
         self._read[self._at].wait_in(self._part.lane.up.handle)
         self._fill(self._at, first, last, 0)

@@ -113,7 +113,7 @@ def _run_whole(
                 part.model, part.precision, lane.device, lane.work.handle,
                 geometry(part.source, part.settings, group),
             )  # fmt: skip
-            part.prepare(group, scale, height)
+            part.prepare(group, scale, height, 0, height)
             out = lane.memory(len(written) * height * width * sink.dtype.itemsize)
             given, _ = part.input(0, height)
             into = output_of(
@@ -251,7 +251,13 @@ def _run_bands(
                         last=share.run_last,
                     )
                     cuda.store.drop_plans(part.lane.device)
-                    part.prepare(group, scale, min(height, layout.band_rows + 2 * margin + step))
+                    part.prepare(
+                        group,
+                        scale,
+                        min(height, layout.band_rows + 2 * margin + step),
+                        max(0, share.run_first - margin - step),
+                        min(height, share.run_last + margin),
+                    )
                     runs.append(_Bands(part, part.scan(handle, scene, bands), share, tell))
             passes = handle.passes
             total = len(groups) * sum(
