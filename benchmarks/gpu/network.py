@@ -17,7 +17,7 @@ from pantiny.weights import load_model
 from ..inputs import BITS, GATE_SEED, gate_tile, make_tile
 from .bench import Bench
 from .device import Call, Gpu
-from .engines import ALONE, EAGER16, EAGER32, GRAPHED16, MODES, Batch, ours_name, own
+from .engines import ALONE, EAGER16, EAGER32, EAGER_TF32, GRAPHED16, MODES, Batch, ours_name, own
 from .exported import ORT16, ORT32, TENSORRT, onnx_runtime, tensorrt
 from .rows import OK, WRONG
 
@@ -86,6 +86,7 @@ def engines(batch: Batch, compiled: bool, exported: bool) -> dict[str, Callable[
         made[WAITED] = lambda: waited(batch.device, batch.ours("fp16"))
         made["pantiny fp16, captured by torch"] = lambda: batch.device.graphed(batch.ours("fp16"))
     made[EAGER32] = lambda: batch.eager(torch.float32)
+    made[EAGER_TF32] = lambda: batch.eager(torch.float32, tf32=True)
     made[EAGER16] = lambda: batch.eager(half)
     made[GRAPHED16] = lambda: batch.device.graphed(batch.eager(half))
     if compiled:
