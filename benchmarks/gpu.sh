@@ -12,21 +12,24 @@ export PYTHONUNBUFFERED=1 PANTINY_CUDA=ON PANTINY_TEST_GPU=1
 # next to the build: a second run compiles nothing again
 export TORCHINDUCTOR_CACHE_DIR=$PWD/build/inductor TRITON_CACHE_DIR=$PWD/build/triton
 python=${PYTHON:-python3}
-failed=0
+failed=0 kernels_ran=0
 : >"$out/log.txt"
 left() { echo $((total - SECONDS)); }
 most() { local n; n=$(left); echo $((n < $1 ? (n > 1 ? n : 1) : $1)); } # seconds, of those left
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS" | tee -a "$out/log.txt"; }
 run() { timeout -k 5 "$1" "${@:2}" 2>&1 | tee -a "$out/log.txt"; return "${PIPESTATUS[0]}"; }
 fail() { failed=1; echo "FAILED: $1" | tee -a "$out/log.txt"; }
+# of what may run out of time without being wrong
+unless_late() { local rc=$?; if [ $rc = 124 ] || [ $rc = 137 ]; then step "$1: not finished in its time"; else fail "$1"; fi; }
 # warnings of packages that are newer than ours are no failures here
 tests() { run "$1" $python -m pytest -q -x -o filterwarnings=default -p no:cacheprovider "${@:2}"; }
 many=$($python -c 'import xdist' 2>/dev/null && echo "-n 5 --dist loadfile")
 kernels() {
+  kernels_ran=1
   step "every kernel on the shared cases"
   tests "$(most "$1")" $many tests/cuda/test_half_segments.py tests/cuda/test_float_segments.py \
     tests/cuda/test_steps.py tests/cuda/test_quality_kernels.py tests/cuda/test_quality_batches.py ||
-    fail "kernels"
+    unless_late "kernels"
 }
 
 step "build for this GPU; torch.compile fills its cache beside it"
@@ -58,13 +61,13 @@ tests "$(most 90)" tests/cuda/test_fuse_on_gpu.py tests/cuda/test_metrics_on_gpu
 step "times"
 behind=120 # seconds of what follows
 seconds=$(($(left) - behind > 60 ? $(left) - behind : 60))
-run $((seconds + 20)) $python -m pantiny.benchmarks.gpu "$out/gpu.json" --seconds $seconds || fail "times"
+run $((seconds + 40)) $python -m pantiny.benchmarks.gpu "$out/gpu.json" --seconds $seconds || fail "times"
 
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck; do
     step "compute-sanitizer $tool"
     run "$(most 45)" compute-sanitizer --tool $tool --error-exitcode 9 $python tests/cuda/small_on_gpu.py ||
-      fail "$tool"
+      unless_late "$tool"
   done
 else
   step "compute-sanitizer: not found, skipped"
@@ -81,7 +84,9 @@ else
   step "ncu: not found, skipped"
 fi
 
-[ "$(left)" -gt 20 ] && kernels "$(left)" || step "every kernel: no time left"
+if [ $kernels_ran = 0 ]; then
+  if [ "$(left)" -gt 20 ]; then kernels "$(left)"; else step "every kernel: no time left"; fi
+fi
 step "done, $([ $failed = 0 ] && echo all passed || echo SOME FAILED)"
-grep -A 22 '^## Targets' "$out/gpu.md" 2>/dev/null
+sed -n '/^## Targets/,/^## [^T]/p' "$out/gpu.md" 2>/dev/null | grep '^|'
 exit $failed

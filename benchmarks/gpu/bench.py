@@ -83,7 +83,7 @@ class Bench:
             status = SKIPPED if error.status == "missing" else FAILED
             self.add(engine, status, error.reason)
         except OverTimeError:
-            self.add(engine, FAILED, f"over its time of {seconds:.0f} s")
+            self.add(engine, FAILED, f"over its time of {seconds:.3g} s")
         except Exception as error:
             self.add(engine, FAILED, f"{type(error).__name__}: {error}")
         try:

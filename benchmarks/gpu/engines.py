@@ -21,6 +21,7 @@ from .device import Call, Gpu
 
 TILE = 512  # larger images repeat it: arithmetic on the CPU would take longer than all rows
 EAGER32 = "torch eager fp32"
+EAGER_TF32 = "torch eager fp32, TF32 convolutions"  # torch's default
 EAGER16 = "torch eager fp16"
 GRAPHED16 = "torch eager fp16, CUDA graph"
 COMPILED = "torch.compile fp16"
@@ -113,12 +114,15 @@ class Batch:
         )
         return lambda: kept.plan.run(given, into, self.device.stream())
 
-    def eager(self, dtype: torch.dtype, mode: str | None = None) -> Callable[[], Any]:
-        """The torch twin; ``mode`` compiles it."""
+    def eager(
+        self, dtype: torch.dtype, mode: str | None = None, tf32: bool = False
+    ) -> Callable[[], Any]:
+        """The torch twin; ``mode`` compiles it, ``tf32`` lets convolutions round floats to TF32."""
         net, inputs = self.net(dtype), self.values(dtype)
         run = self.device.compiled(net, mode) if mode else net
 
         def call() -> Any:
+            torch.backends.cudnn.allow_tf32 = tf32
             with torch.no_grad():
                 return run(*inputs)
 

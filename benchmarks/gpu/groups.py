@@ -93,7 +93,7 @@ def _planted(bench: Bench) -> None:
 ACCURACY_GROUP = Group(ACCURACY, "errors against float64", 0.1, _accuracy)
 ROOFS_GROUP = Group(ROOFS, "what the device can do", 0.1, _roofs)
 INDICES_GROUP = Group(INDICES, "quality indices, 4 bands", 0.2, _indices)
-SCENE_GROUP = Group(SCENE, "a scene from host memory to host memory", 0.3, _scene)
+SCENE_GROUP = Group(SCENE, "a scene from host memory to host memory", 0.4, _scene)
 KERNELS_GROUP = Group(KERNELS, "kernels of a run, by the profiler", 0.15, _kernels)
 ARRAYS_GROUP = Group(ARRAYS, "arrays in host memory, with the copies", 0.1, _arrays)
 

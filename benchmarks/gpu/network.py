@@ -16,12 +16,13 @@ from pantiny.weights import load_model
 
 from ..inputs import BITS, GATE_SEED, gate_tile, make_tile
 from .bench import Bench
-from .device import Call
-from .engines import ALONE, EAGER16, EAGER32, GRAPHED16, MODES, Batch, ours_name, own
+from .device import Call, Gpu
+from .engines import ALONE, EAGER16, EAGER32, EAGER_TF32, GRAPHED16, MODES, Batch, ours_name, own
 from .exported import ORT16, ORT32, TENSORRT, onnx_runtime, tensorrt
 from .rows import OK, WRONG
 
 LIMITS = {"fp32": 2e-6, "fp16": 1e-2, "bf16": 6e-2}  # of the residual; fp32: of the result
+WAITED = "pantiny fp16, waited for"
 FAR_OFF = 0.1  # of the residual: rounding in 16 bits and to DN explains a tenth of it
 CHECKED = 1 << 22  # pixels: above, outputs are not compared, for their memory
 CROWDED = 1 << 25  # pixels: above, the memory of one plan is all there is room for
@@ -64,6 +65,17 @@ def accuracy(bench: Bench) -> None:
             bench.add(name, OK if right else WRONG, "" if right else why, **found)
 
 
+def waited(device: Gpu, call: Call) -> Call:
+    """A call whose end is waited for, as one does who needs the result."""
+
+    def both() -> object:
+        result = call()
+        device.sync()
+        return result
+
+    return both
+
+
 def engines(batch: Batch, compiled: bool, exported: bool) -> dict[str, Callable[[], Call]]:
     """Everything that is asked to run a batch, ours first; each makes its call."""
     half = torch.float16
@@ -71,8 +83,10 @@ def engines(batch: Batch, compiled: bool, exported: bool) -> dict[str, Callable[
     if batch.pixels > CROWDED:
         made = {name: make for name, make in made.items() if name in (ours_name("fp16"), ALONE)}
     if batch.pixels <= REPLAYED:
+        made[WAITED] = lambda: waited(batch.device, batch.ours("fp16"))
         made["pantiny fp16, captured by torch"] = lambda: batch.device.graphed(batch.ours("fp16"))
     made[EAGER32] = lambda: batch.eager(torch.float32)
+    made[EAGER_TF32] = lambda: batch.eager(torch.float32, tf32=True)
     made[EAGER16] = lambda: batch.eager(half)
     made[GRAPHED16] = lambda: batch.device.graphed(batch.eager(half))
     if compiled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import time
@@ -50,7 +51,10 @@ def limit(seconds: float) -> Iterator[None]:
 
 
 def make_row(engine: str, status: str = OK, reason: str = "", **more: Any) -> Row:
-    """A row; ``reason`` says why there is no figure."""
+    """A row; ``reason`` says why there is no figure. JSON has no infinity and no NaN."""
+    for key, value in more.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            more[key] = None
     return {"engine": engine, "status": status, "reason": without_folders(reason) or None, **more}
 
 

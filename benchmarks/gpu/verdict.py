@@ -6,7 +6,7 @@ from typing import Any
 
 from ..targets import target
 from . import indices as ix
-from .engines import AUTOTUNED, COMPILED, EAGER32, ours_name
+from .engines import AUTOTUNED, COMPILED, EAGER32, EAGER_TF32, ours_name
 from .groups import ACCURACY, INDICES, ROOFS, SCENE, network_name
 from .network import LIMITS
 from .roofs import COPY
@@ -174,7 +174,10 @@ def verdict(result: Result) -> list[Row]:
         _accuracy(result, "fp32", "of_result"),
         _rate(result),
         _times(result, f"fp16 against {compiled}, 1024^2 and up", 6, fp16, (AUTOTUNED,), large),
-        _times(result, "fp16 against torch eager fp32, 1024^2 and up", 15, fp16, (EAGER32,), large),
+        _times(
+            result, "fp16 against torch eager fp32, 1024^2 and up", 15, fp16,
+            (EAGER32, EAGER_TF32), large,
+        ),
         _times(result, "fp32 against torch eager fp32, 1024^2 and up", 3, fp32, (EAGER32,), large),
         _small(result),
         _times(
