@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,10 @@ def begun(asked: argparse.Namespace) -> Store:
     return store
 
 
-def watched(store: Store) -> str:
+def watched(store: Store, command: Sequence[str]) -> str:
     """Run the worker; why it ended, or nothing if all is done."""
-    module = f"{__package__}.worker"
     until = store.result["until"]
-    child = subprocess.Popen([sys.executable, "-m", module, str(store.path)])
+    child = subprocess.Popen(command)
     started = time.time()
     try:
         while child.poll() is None:
@@ -103,10 +103,11 @@ def main() -> int:
     """Measure, judge, print; 1 if anything is wrong or failed."""
     asked = options()
     store = begun(asked)
+    worker = [sys.executable, "-m", f"{__package__}.worker", str(asked.out)]
     groups = -1
     while len(store.result["groups"]) > groups:  # each process gets further than the one before
         groups = len(store.result["groups"])
-        why = watched(store)
+        why = watched(store, worker)
         store = Store(asked.out)
         if not why:
             break

@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("torch")
 
 from pantiny.benchmarks.gpu import indices as ix
+from pantiny.benchmarks.gpu.__main__ import watched
 from pantiny.benchmarks.gpu.bench import Bench, DeviceLostError
 from pantiny.benchmarks.gpu.engines import ALONE, AUTOTUNED, COMPILED, EAGER32, ours_name
 from pantiny.benchmarks.gpu.groups import (
@@ -112,6 +113,24 @@ def test_a_device_that_answers_no_more_ends_the_process(tmp_path: Path) -> None:
 
     with pytest.raises(DeviceLostError, match="illegal"):
         bench(tmp_path, Lost()).attempt("engine", lambda: 1 / 0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("import time; time.sleep(60)", "gave no answer; its process was ended"),
+        ("raise SystemExit(3)", "its process ended with 3"),
+        ("", ""),
+    ],
+)
+def test_a_process_that_hangs_or_dies_is_noticed(tmp_path: Path, code: str, why: str) -> None:
+    store = Store(tmp_path / "r.json", {"groups": [], "until": time.time() + 60})
+    store.begin("some", "rows")
+    store.running("engine", 2.0)
+    assert watched(store, [sys.executable, "-c", code]) == why
+    store.give_up(why)
+    assert rows_of(store.result, "some")[0]["engine"] == "engine"
+    assert store.now() is None
 
 
 def test_limits_nest_and_are_gone_afterwards() -> None:
