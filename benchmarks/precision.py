@@ -1,7 +1,7 @@
 """What 16 bits cost in quality on the real pairs, against fp32.
 
     python benchmarks/precision.py --data FOLDER --json benchmarks/results/precision.json
-    python benchmarks/precision.py --data FOLDER --backend emulated --json ...
+    python benchmarks/precision.py --data FOLDER --backend emulated --group 4-band --steps 0
 
 On a processor without AVX512-BF16 the core must be built with -DPANTINY_EMULATE_BF16=ON, which
 computes the same roundings slowly; the result says so. Backend "emulated" runs the CUDA kernels on
@@ -79,9 +79,12 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--backend", choices=PRECISIONS, default="cpu")
+    parser.add_argument("--group", help="of pairs, e.g. 4-band; default: all")
+    parser.add_argument("--steps", type=int, nargs="+", default=[0, 3], help="of back-projection")
     args = parser.parse_args()
     kind = kind_of(args.backend)
-    rows = [compare(pair, steps, args.backend) for pair in data.load(args.data) for steps in (0, 3)]
+    pairs = [p for p in data.load(args.data) if args.group in (None, p.group)]
+    rows = [compare(pair, steps, args.backend) for pair in pairs for steps in args.steps]
     psnr = {p: lost(rows, p) for p in PRECISIONS[args.backend]}
     result = {
         "command": shlex.join(["python", *sys.argv]),
