@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import as_array, check_pair, returner
+from .arrays import as_array, check_pair, host_mask, returner
 from .bands import parse_bands
 from .cuda_arrays import device_pair
 from .cuda_views import is_device_array
 from .engine import Settings
 from .errors import BackendError, DtypeError, OptionError, RatioError, ShapeError
-from .fusers import CudaFuser, choose_fuser
+from .fusers import NETWORK, CudaFuser, choose_fuser
 from .options import Radiometry, check_tile, fill_value, radiometry
 from .pair import ArraySink, ArraySource, Mask
 from .progress import progress_to
@@ -93,8 +93,8 @@ def fuse(
         ``auto``: where the images are.
     precision : {"auto", "fp32", "bf16", "fp16"}
         ``auto`` is fp16 on a GPU, else fp32. The 16-bit ones round the operands of the
-        network's products, sums stay float32: less exact, fp16 by less than 0.005 dB. On the
-        CPU bf16 needs a processor with AVX512-BF16.
+        network's products, sums stay float32: less exact (``docs/cuda.md``). On the CPU bf16
+        needs a processor with AVX512-BF16.
     device : int, str, torch.device or list of these, optional
         GPUs for images in host memory, such as 1, ``"cuda:1"`` or ``[0, 1]``, which share an
         image; default: the first. Images that do not fit are fused in bands of rows.
@@ -138,7 +138,7 @@ def fuse(
     (4, 32, 32)
     """
     on_device = is_device_array(ms) or is_device_array(pan)
-    if on_device and backend == "auto":
+    if on_device and backend == "auto" and method == NETWORK:
         backend = "cuda"
     fuser = choose_fuser(
         method,
@@ -279,19 +279,7 @@ def _masks(
     if isinstance(pan_in, np.ma.MaskedArray):
         valid = ~np.ma.getmaskarray(pan_in).reshape(pan.shape)
     if mask is not None:
-        try:
-            given = np.asarray(mask)
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise OptionError(
-                f"mask: got {type(mask).__name__} that is no array ({error}); need bool or uint8, "
-                "nonzero = valid; wrap it with numpy.asarray"
-            ) from error
-        if given.dtype.kind not in "bui":
-            raise OptionError(
-                f"mask: got dtype {given.dtype}; need bool or uint8, nonzero = valid; "
-                "compare it, for example mask > 0"
-            )
-        given = given != 0
+        given = host_mask(mask)
         given = given if batched and given.ndim == 3 else given[None]
         if given.shape[1:] == pan.shape[1:] and given.shape[0] in (1, len(ms)):
             given = np.broadcast_to(given, pan.shape)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BackendError, DtypeError, ShapeError, SwappedInputsError
+from .errors import BackendError, DtypeError, OptionError, ShapeError, SwappedInputsError
 
 DTYPES = (np.dtype("uint8"), np.dtype("uint16"), np.dtype("int16"), np.dtype("float32"))
 
@@ -66,6 +66,28 @@ def as_array(x: Any, name: str) -> np.ndarray:
             f"convert it, for example {name}.astype('float32')"
         )
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def host_mask(mask: Any) -> np.ndarray:
+    """A mask in host memory, True where a pixel is valid.
+
+    Raises
+    ------
+    OptionError
+    """
+    try:
+        given = np.asarray(mask)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise OptionError(
+            f"mask: got {type(mask).__name__} that is no array ({error}); need bool or uint8, "
+            "nonzero = valid; wrap it with numpy.asarray"
+        ) from error
+    if given.dtype.kind not in "bui":
+        raise OptionError(
+            f"mask: got dtype {given.dtype}; need bool or uint8, nonzero = valid; "
+            "compare it, for example mask > 0"
+        )
+    return np.asarray(given != 0)
 
 
 def _names() -> str:

@@ -122,7 +122,7 @@ def parse_devices(device: Any) -> tuple[int, ...]:
             number = None
         else:
             text = str(one).strip().removeprefix("cuda:")
-            number = int(text) if text.isdecimal() else None
+            number = int(text[:9]) if text.isdecimal() else None  # there are fewer than 10^8
         if number is None:
             raise refuse("which names no device")
         if number >= count:

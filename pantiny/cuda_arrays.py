@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from . import cuda
-from .arrays import check_pair
+from .arrays import check_pair, host_mask
 from .bands import Group
 from .cuda import DTYPES, NO_MASK, Mask, Samples
-from .cuda_views import View, empty_like, is_device_array, view
+from .cuda_views import View, empty_like, is_device_array, using, view
 from .engine import Settings
-from .errors import BackendError, DataError, OptionError, ShapeError
+from .errors import BackendError, CoreError, DataError, OptionError, ShapeError
 from .scaling import peak_of
 from .weights import Model
 
 _MASK_DTYPES = ("bool", "uint8")
+_MOST_ROWS, _MOST_COLUMNS = 65535, 1 << 24  # that core.masks takes
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def device_pair(ms: Any, pan: Any) -> Pair:
             f"ms, pan: got devices cuda:{m.device} and cuda:{p.device}; need one; move pan to "
             f"cuda:{m.device}"
         )
+    _join(p, m.device, m.stream)
     ms_like, pan_like, batched = check_pair(_hollow(m), _hollow(p))
     ms_strides = [*(m.strides if batched else (0, *m.strides))]
     pan_strides = [p.strides[0] if batched else 0, 0, *p.strides[-2:]]
@@ -88,6 +90,37 @@ def device_pair(ms: Any, pan: Any) -> Pair:
         m.stream,
         tuple(v.owner for v in (m, p) if v.lent),
     )
+
+
+def _join(v: View, device: int, stream: int) -> None:
+    """Wait for what makes an array where another stream than that of the pair does."""
+    if v.stream != stream:
+        with using(device) as core:
+            core.wait(v.stream)
+
+
+class _Addresses:
+    """Samples by their addresses alone, for numpy, which does not read them."""
+
+    def __init__(
+        self, address: int, dtype: str, shape: Sequence[int], strides: Sequence[int]
+    ) -> None:
+        size = np.dtype(dtype).itemsize
+        self.__array_interface__ = {
+            "data": (address, True),
+            "typestr": np.dtype(dtype).str,
+            "shape": tuple(shape),
+            "strides": tuple(step * size for step in strides),
+            "version": 3,
+        }
+
+
+def _shares(v: View, samples: Samples, shape: Sequence[int]) -> bool:
+    """Whether an array and an image have a byte in common."""
+    address, number, strides = samples
+    dtype = {n: name for name, n in DTYPES.items()}[number]
+    image = np.asarray(_Addresses(address, dtype, shape, strides))
+    return np.shares_memory(np.asarray(_Addresses(v.address, v.dtype, v.shape, v.strides)), image)
 
 
 def _result(out: Any, like: Any, pair: Pair) -> tuple[Any, Samples, Any]:
@@ -108,6 +141,14 @@ def _result(out: Any, like: Any, pair: Pair) -> tuple[Any, Samples, Any]:
             f"out: got {v.dtype} {v.shape} on cuda:{v.device}; need {pair.dtype} {need} on "
             f"cuda:{pair.device}; call without out to have it made"
         )
+    count, height, width = pair.pan_shape
+    pan_shape = (count, 1, height, width)
+    if _shares(v, pair.ms, pair.ms_shape) or _shares(v, pair.pan, pan_shape):
+        raise OptionError(
+            "out: got memory that ms or pan lies in; need an array of its own; call without out to "
+            "have it made"
+        )
+    _join(v, pair.device, pair.stream)
     strides = [*(v.strides if pair.batched else (0, *v.strides))]
     return out, (v.address, DTYPES[v.dtype], strides), v.owner if v.lent else None
 
@@ -118,9 +159,10 @@ def _given_mask(mask: Any, pair: Pair) -> tuple[Mask, Mask, Any]:
         return NO_MASK, NO_MASK, None
     if is_device_array(mask):
         v = view(mask, "mask", _MASK_DTYPES)
+        _join(v, pair.device, pair.stream)
         address, shape, strides, owner = v.address, v.shape, v.strides, v.owner
     else:
-        given = np.ascontiguousarray(np.asarray(mask) != 0).view(np.uint8)
+        given = np.ascontiguousarray(host_mask(mask)).view(np.uint8)
         owner = cuda.module().Memory(max(1, given.nbytes))
         owner.copy_in(given, pair.stream)
         address, shape = owner.address, given.shape
@@ -156,6 +198,12 @@ def _masks(pair: Pair, mask: Any, nodata: float | None, ratio: int) -> _Masks:
     if mask is None and nodata is None and not pair.floats:
         return _Masks()
     core, (count, k, h, w) = cuda.module(), pair.ms_shape
+    if max(h, count * k) > _MOST_ROWS or w > _MOST_COLUMNS:
+        raise CoreError(
+            f"ms: got {count} x {k} bands of {h}x{w} pixels; need at most {_MOST_ROWS} rows and "
+            f"bands in all and {_MOST_COLUMNS} columns where there are floats, nodata or a mask; "
+            "cut the scene, or use backend='cpu'"
+        )
     ms_given, pan_given, owner = _given_mask(mask, pair)
     height, width = pair.pan_shape[1:]
     ms_valid, valid = core.Memory(count * h * w), core.Memory(count * height * width)
@@ -233,9 +281,11 @@ def fuse_on_device(
     core = cuda.module()
     before = core.use(pair.device)
     try:
+        count, _, h, w = pair.ms_shape
+        if count == 0:
+            return _result(out, ms, pair)[0]
         masks = _masks(pair, mask, nodata, ratio)
         result, into, lent = _result(out, ms, pair)
-        count, _, h, w = pair.ms_shape
         for done, group in enumerate(groups):
             geometry = cuda.Geometry(
                 count,
@@ -273,6 +323,7 @@ def fuse_on_device(
                     settings=settings,
                     stream=pair.stream,
                 )
+            del kept  # whose memory the next group may need
             if progress:
                 progress((done + 1) / len(groups))
         if masks.keep or pair.keep or lent is not None:

@@ -28,10 +28,11 @@ def images_a_run(
     groups: list[Group],
     device: int,
     settings: Settings,
+    total: int,
 ) -> int:
-    """How many images like this one fit, 1 where they are better fused one by one."""
+    """How many of ``total`` images like this one fit, 1 where they are better fused one by one."""
     height, width = source.shape
-    count = min(MOST_IMAGES, RUN_PIXELS // (height * width))
+    count = min(MOST_IMAGES, RUN_PIXELS // (height * width), total)
     written = max(sum(b >= 0 for b in g.write) for g in groups)
     item = source.pan_dtype.itemsize + 1 + written * sink_dtype.itemsize
     budget = budget_of((device,))
@@ -57,7 +58,7 @@ def run_batch(
     device: int,
     progress: Progress | None = None,
 ) -> None:
-    """Fuse pairs of one shape and dtype together.
+    """Fuse pairs of one shape and dtype together, all of them masked or none.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def run_batch(
         ms_bytes = count * ms_pixels * first.ms_dtype.itemsize
         ms = lane.memory(n * ms_bytes)
         pan = lane.memory(n * pixels * first.pan_dtype.itemsize)
-        valid = lane.memory(n * pixels) if any(s.masked for s in sources) else None
+        valid = lane.memory(n * pixels) if first.masked else None
         ms_valid = lane.memory(n * ms_pixels) if any(s.ms_masked for s in sources) else None
         for i, source in enumerate(sources):
             lane.upload(source.ms(0, ms_height), ms.address + i * ms_bytes)
@@ -115,5 +116,6 @@ def run_batch(
                     at = out.address + i * len(written) * pixels * item
                     writer.put(0, height, at, pixels * item)
                     writer.flush()
+            del kept, out  # whose memory the next group may need
             if progress:
                 progress((done + 1) / len(groups))

@@ -118,7 +118,8 @@ class Rows:
         self._item = source.pan_dtype.itemsize
         self._stay = part.layout.resident
         self._first = self._filled = first
-        rows, count = (last - first, 1) if self._stay else (cap, 2)
+        self._rows = last - first if self._stay else cap
+        rows, count = self._rows, 1 if self._stay else 2
         self._pan = [memory(rows * self._width * self._item) for _ in range(count)]
         self._mask = [memory(rows * self._width) for _ in range(count)] if source.masked else []
         self._read = [cuda.module().Event() for _ in range(count)]
@@ -131,6 +132,7 @@ class Rows:
                 self._fill(0, self._filled, last, self._filled - self._first)
                 self._filled = last
             return self._pan[0].address, self._mask[0].address if self._mask else 0, self._first
+        assert last - first <= self._rows
         self._at = 1 - self._at
         self._read[self._at].wait_in(self._part.lane.up.handle)
         self._fill(self._at, first, last, 0)

@@ -22,7 +22,7 @@ from .cuda_lanes import Lane, Writer, lanes
 from .cuda_layout import DeviceLayout, aligned, geometry, on
 from .cuda_part import Part
 from .engine import Progress, Settings, Sink, Source
-from .errors import CoreError, PanTinyError
+from .errors import CoreError
 from .weights import Model
 
 
@@ -66,9 +66,9 @@ def refusals(used: list[Lane]) -> Iterator[None]:
     """The core's errors as ours; at the end, come what may, nothing is under way on the lanes."""
     try:
         yield
-    except PanTinyError:
-        raise
     except RuntimeError as error:
+        if type(error) is not RuntimeError:  # ours, or that of a callback
+            raise
         raise CoreError(f"the CUDA core refuses the pair: {error}") from error
     finally:
         for lane in used:
@@ -124,6 +124,7 @@ def _run_whole(
                 writer = Writer(lane, sink, written, width)
                 writer.put(0, height, out.address, height * width * sink.dtype.itemsize)
                 writer.flush()
+            del kept, out  # whose memory the next group may need
             if progress:
                 progress((done + 1) / len(groups))
 
@@ -232,14 +233,16 @@ def _run_bands(
             if progress:
                 progress(min(1.0, done / total))
 
+    scenes = [cuda.scene_of(geometry(source, parts[0].settings, group)) for group in groups]
     with ThreadPoolExecutor(len(parts)) as pool:
-        for index, (group, scale) in enumerate(zip(groups, scales)):
-            scene = cuda.scene_of(geometry(source, parts[0].settings, group))
+        for index, (group, scale, scene) in enumerate(zip(groups, scales, scenes)):
             runs: list[_Bands] = []
             for part in parts:
                 with on(part.lane.device):
                     handle = cuda.store.model(part.model, part.precision, part.lane.device)
-                    step, margin = core.scan_step(handle, scene), core.scan_margin(handle, scene)
+                    step = core.scan_step(handle, scene)
+                    # of all groups: they share the memory of PAN
+                    margin = max(core.scan_margin(handle, s) for s in scenes)
                     shares = _shares(height, step, margin, len(parts), layout.keep)
                     if part.index >= len(shares):
                         continue
@@ -274,3 +277,4 @@ def _run_bands(
                     run.result(passes - 1, sink)
             else:
                 list(pool.map(lambda r, p=passes - 1: r.result(p, sink), runs))
+            del run, runs  # whose memory the next group may need

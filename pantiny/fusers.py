@@ -166,7 +166,14 @@ class CudaFuser(NetworkFuser):
             return 0
         device, total = self.devices[0], len(sinks)
         together = images_a_run(
-            source_of(0), sinks[0].dtype, self.model, self.precision, self._groups, device, settings
+            source_of(0),
+            sinks[0].dtype,
+            self.model,
+            self.precision,
+            self._groups,
+            device,
+            settings,
+            total,
         )
         if together < 2:
             return 0
@@ -177,21 +184,30 @@ class CudaFuser(NetworkFuser):
                 self.survey(source, rad)
                 scales.append(self._scales)
 
-            def share(part: float, chunk: range = chunk) -> None:
-                if progress:
-                    progress((chunk.start + part * len(chunk)) / total)
+            # one without a mask must not get one: weights over all pixels add up to 1 but for
+            # rounding
+            done = 0
+            for masked in (False, True):
+                alike = [i for i, source in enumerate(sources) if source.masked == masked]
+                if not alike:
+                    continue
 
-            run_batch(
-                sources,
-                [sinks[i] for i in chunk],
-                self.model,
-                self._groups,
-                scales,
-                settings,
-                self.precision,
-                device,
-                share,
-            )
+                def share(part: float, before: int = first + done, n: int = len(alike)) -> None:
+                    if progress:
+                        progress((before + part * n) / total)
+
+                run_batch(
+                    [sources[i] for i in alike],
+                    [sinks[first + i] for i in alike],
+                    self.model,
+                    self._groups,
+                    [scales[i] for i in alike],
+                    settings,
+                    self.precision,
+                    device,
+                    share,
+                )
+                done += len(alike)
         return total
 
     def run_on_device(

@@ -14,6 +14,7 @@ from pantiny.benchmarks.inputs import make_tile
 from pantiny.cuda_views import DeviceArray
 from pantiny.errors import (
     BackendError,
+    CoreError,
     DataError,
     DtypeError,
     OptionError,
@@ -61,6 +62,79 @@ def test_the_result_is_that_of_the_cpu(dtype: str, steps: int) -> None:
     ms, pan = pair(dtype=dtype)
     fused = fuse(OnDevice(ms), OnDevice(pan), consistency=steps)
     assert_same(fused, fuse(ms, pan, consistency=steps))
+
+
+def test_arrays_of_other_streams_are_waited_for(emulated: Any) -> None:  # noqa: F811
+    ms, pan = pair((8, 3, 4))
+    mask = np.ones(pan.shape, np.uint8)
+    mask[:5] = 0
+    expected = fuse(OnDevice(ms), OnDevice(pan), mask=OnDevice(mask), nodata=0).to_host()
+    stream, pinned = emulated.Stream(), []
+
+    def late(array: np.ndarray) -> OnDevice:
+        pinned.append(emulated.Pinned(array.nbytes))
+        np.frombuffer(pinned[-1], np.uint8)[:] = array.reshape(-1).view(np.uint8)
+        there = np.zeros_like(array)
+        emulated.copy_in(there.ctypes.data, np.frombuffer(pinned[-1], np.uint8), stream.handle)
+        return OnDevice(there, stream.handle)
+
+    assert np.array_equal(
+        fuse(OnDevice(ms), late(pan), mask=OnDevice(mask), nodata=0).to_host(), expected
+    )
+    assert np.array_equal(
+        fuse(OnDevice(ms), OnDevice(pan), mask=late(mask), nodata=0).to_host(), expected
+    )
+    out = late(np.zeros_like(expected))
+    fuse(OnDevice(ms), OnDevice(pan), mask=OnDevice(mask), nodata=0, out=out)
+    emulated.wait(stream.handle)
+    assert np.array_equal(out.array, expected)
+
+
+def test_an_empty_batch() -> None:
+    ms, pan = pair((0, 4, 3, 3))
+    assert fuse(OnDevice(ms), OnDevice(pan)).shape == (0, 4, 12, 12)
+
+
+@pytest.mark.parametrize("mask", [[[1], [1, 2]], np.ones((24, 28)), "x"])
+def test_masks_in_host_memory_are_checked_alike(mask: Any) -> None:
+    ms, pan = pair()
+    with pytest.raises(OptionError, match=r"mask: got .*; need bool or uint8") as here:
+        fuse(OnDevice(ms), OnDevice(pan), mask=mask)
+    with pytest.raises(OptionError) as there:
+        fuse(ms, pan, mask=mask)
+    assert str(here.value) == str(there.value)
+
+
+def test_masks_of_too_many_rows() -> None:
+    ms, pan = (np.ones(shape, np.uint16) for shape in ((4, 65536, 1), (131072, 2)))
+    with pytest.raises(CoreError, match=r"ms: got .*; need at most 65535 rows .*; cut"):
+        fuse(OnDevice(ms), OnDevice(pan), nodata=0)
+
+
+def test_classical_methods_have_no_kernels() -> None:
+    ms, pan = (OnDevice(a) for a in pair())
+    with pytest.raises(BackendError, match=r"images on a device with method 'gsa'.*copy"):
+        pantiny.fuse(ms, pan, method="gsa")
+
+
+@pytest.mark.parametrize("which", ["ms", "pan"])
+def test_out_is_no_input(which: str) -> None:
+    ms, pan = pair()
+    canvas = np.zeros((4, *pan.shape), ms.dtype)
+    images = {"ms": canvas[:, 1::4, 2::4], "pan": canvas[3]}
+    images["ms"][:] = ms
+    given = {"ms": OnDevice(ms), "pan": OnDevice(pan), which: OnDevice(images[which])}
+    with pytest.raises(OptionError, match=r"out: got memory .*; need .*; call"):
+        fuse(**given, out=OnDevice(canvas))
+
+
+def test_out_beside_an_input() -> None:
+    ms, pan = pair()
+    canvas = np.zeros((4, pan.shape[0], 2 * pan.shape[1]), ms.dtype)
+    left, right = np.split(canvas, 2, axis=2)
+    left[0] = pan
+    fuse(OnDevice(ms), OnDevice(left[0]), out=OnDevice(right))
+    assert np.array_equal(right, fuse(OnDevice(ms), OnDevice(pan)).to_host())
 
 
 @pytest.mark.parametrize("ratio", [2, 3])
@@ -212,7 +286,7 @@ def bad_calls() -> list[tuple[type[PanTinyError], str, Any]]:
             "which run on the CPU",
             lambda: fuse(on(ms), on(pan), backend="cpu"),
         ),
-        (ShapeError, "mask: got shape", lambda: fuse(on(ms), on(pan), mask=np.ones(3))),
+        (ShapeError, "mask: got shape", lambda: fuse(on(ms), on(pan), mask=np.ones(3, bool))),
         (OptionError, "precision", lambda: fuse(on(ms), on(pan), precision="int8")),
         (BackendError, "no CUDA kernels", lambda: fuse(on(ms), on(pan), model=odd_model())),
     ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +17,7 @@ from scenes import make_pair, textured
 import pantiny
 from pantiny import cuda, cuda_lanes, cuda_layout
 from pantiny.cuda_layout import DeviceLayout
+from pantiny.cuda_part import Part
 from pantiny.errors import BackendError, DataError, MemoryBudgetError, OptionError
 
 from .emulated import OnDevice, emulated  # noqa: F401
@@ -112,11 +115,64 @@ def test_a_batch(bands: int, monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.array_equal(all_[i], pantiny.fuse(ms[i], pan[i], mask=mask[i], **options))
 
 
-def test_a_batch_of_images_of_which_a_run_could_hold_more_than_a_plan() -> None:
-    ms, pan = (np.stack([a, a[..., ::-1]]) for a in pair(4, 4))
+def test_a_batch_of_small_images() -> None:
+    ms, pan = (np.stack([a, a // 2]) for a in pair(2, 1))
     options = {"backend": "cuda", "precision": "fp16", "bits": 11}
-    fused = pantiny.fuse(ms, pan, **options)
-    assert np.array_equal(fused[1], pantiny.fuse(ms[1], pan[1], **options))
+    both = pantiny.fuse(ms, pan, **options)
+    for i in range(2):
+        assert np.array_equal(both[i], pantiny.fuse(ms[i], pan[i], **options))
+
+
+def test_a_batch_where_one_has_nodata() -> None:
+    rng = np.random.default_rng(1)
+    ms = rng.uniform(1, 2000, (4, 8, 2, 6)).astype(np.float32)
+    pan = rng.uniform(1, 2000, (4, 8, 24)).astype(np.float32)
+    ms[1, :, 1, 3] = pan[1, 0] = 0
+    options = {"backend": "cuda", "nodata": 0, "sensor": "WV2", "consistency": 3}
+    shares: list[float] = []
+    all_ = pantiny.fuse(ms, pan, progress=shares.append, **options)
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    for i in range(4):
+        assert np.array_equal(all_[i], pantiny.fuse(ms[i], pan[i], **options))
+
+
+def test_groups_whose_margins_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    gains = (0.35,) * 7 + (0.05,)
+    sensor = replace(pantiny.sensors.get_sensor("WV2", 8), gains=gains)
+    ms, pan = pair(60, 1, bands=8)
+    options = {"backend": "cuda", "precision": "fp16", "sensor": sensor, "consistency": 2}
+    whole = pantiny.fuse(ms, pan, **options)
+    only(monkeypatch, False, False, 64)
+    assert np.array_equal(pantiny.fuse(ms, pan, **options), whole)
+
+
+def test_a_group_leaves_its_memory_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[Any] = []
+
+    def one_at_a_time(make: Any) -> Any:
+        def made(*given: Any) -> Any:
+            if any(ref() is not None for ref in alive):
+                raise MemoryBudgetError("no room for a second one")
+            found = make(*given)
+            alive.append(weakref.ref(found))
+            return found
+
+        return made
+
+    ms, pan = pair(6, 3, bands=8)
+    options = {"backend": "cuda", "precision": "fp16", "sensor": "WV2", "bits": 11}
+    expected = pantiny.fuse(ms, pan, **options)
+    cuda.clear()
+    monkeypatch.setattr(cuda._Store, "_made", staticmethod(one_at_a_time(cuda._Store._made)))
+    monkeypatch.setattr(Part, "scan", one_at_a_time(Part.scan))
+    assert np.array_equal(pantiny.fuse(ms, pan, **options), expected)
+    assert np.array_equal(pantiny.fuse(OnDevice(ms), OnDevice(pan), **options).to_host(), expected)
+    stacked = np.stack([ms, ms]), np.stack([pan, pan])
+    assert np.array_equal(pantiny.fuse(*stacked, **options)[1], expected)
+    cuda.clear()
+    only(monkeypatch, True, True, 8)
+    assert np.array_equal(pantiny.fuse(ms, pan, **options), expected)
+    assert len(alive) == 8
 
 
 def test_runs_that_repeat_become_graphs() -> None:
@@ -223,6 +279,21 @@ def test_progress() -> None:
     assert shares == sorted(shares) and shares[-1] == 1.0 and len(shares) == 7 * 6
 
 
+@pytest.mark.parametrize("tile", [None, 8])
+def test_errors_of_callbacks_stay_what_they_are(tile: int | None) -> None:
+    class Stop(RuntimeError):
+        pass
+
+    def stop(_: float) -> None:
+        raise Stop("enough")
+
+    ms, pan = pair(6, 5)
+    options = {"backend": "cuda", "precision": "fp16", "bits": 11, "tile": tile}
+    with pytest.raises(Stop, match="enough"):
+        pantiny.fuse(ms, pan, progress=stop, **options)
+    assert pantiny.fuse(ms, pan, **options).shape == (4, 24, 20)
+
+
 @pytest.mark.usefixtures("three_devices")
 @pytest.mark.parametrize(
     "device, text",
@@ -233,6 +304,7 @@ def test_progress() -> None:
         (-1, "no device"),
         (True, "no device"),
         (1.5, "no device"),
+        ("9" * 5000, "not there"),
         ([0, 0], "twice"),
         ([], "none"),
     ],
