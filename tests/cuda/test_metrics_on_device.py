@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from indices import PEAK, RATIO, Scene, batch, scene
 
 from pantiny import metrics as m
 from pantiny.cuda_views import DeviceArray
@@ -22,7 +23,6 @@ from pantiny.errors import (
 )
 from pantiny.kernels.windows.windows_ref import windows_ref
 from pantiny.metrics import _device, classes
-from tests.indices import PEAK, RATIO, Scene, batch, scene
 
 from .emulated import OnDevice, emulated  # noqa: F401
 
