@@ -17,6 +17,7 @@ from .weights import Model
 PRECISIONS = ("fp32", "fp16", "bf16")
 DTYPES = {"uint8": 0, "uint16": 1, "int16": 2, "float32": 3}
 KEPT_PLANS = 4  # with their device memory, for the next pair of the same size
+KEPT_MODELS = 16
 
 
 @lru_cache(maxsize=1)
@@ -192,19 +193,39 @@ class Kept:
     lock: threading.Lock
 
 
+def allocate(size: int) -> Any:
+    """Memory on the current device.
+
+    Raises
+    ------
+    MemoryBudgetError
+    """
+    try:
+        return module().Memory(max(1, size))
+    except RuntimeError as error:
+        raise MemoryBudgetError(
+            f"memory: the device refuses {format_bytes(size)} ({error}); free memory there, or use "
+            "backend='cpu'"
+        ) from error
+
+
 class _Store:
     """Models and plans with their device memory; the plans used last are kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._models: dict[tuple[Any, ...], Any] = {}
+        self._models: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
         self._plans: OrderedDict[tuple[Any, ...], Kept] = OrderedDict()
 
     def model(self, model: Model, precision: str, device: int) -> Any:
         key = (model.sha256, precision, device)
         with self._lock:
-            if key not in self._models:
+            if key in self._models:
+                self._models.move_to_end(key)
+            else:
                 check_model(model, precision)
+                while len(self._models) >= KEPT_MODELS:
+                    self._models.popitem(last=False)
                 self._models[key] = module().Model(
                     _arch(model), _precision(precision), dict(model.tensors)
                 )

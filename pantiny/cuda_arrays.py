@@ -163,7 +163,7 @@ def _given_mask(mask: Any, pair: Pair) -> tuple[Mask, Mask, Any]:
         address, shape, strides, owner = v.address, v.shape, v.strides, v.owner
     else:
         given = np.ascontiguousarray(host_mask(mask)).view(np.uint8)
-        owner = cuda.module().Memory(max(1, given.nbytes))
+        owner = cuda.allocate(given.nbytes)
         owner.copy_in(given, pair.stream)
         address, shape = owner.address, given.shape
         strides = tuple(s // given.itemsize for s in given.strides)
@@ -206,8 +206,8 @@ def _masks(pair: Pair, mask: Any, nodata: float | None, ratio: int) -> _Masks:
         )
     ms_given, pan_given, owner = _given_mask(mask, pair)
     height, width = pair.pan_shape[1:]
-    ms_valid, valid = core.Memory(count * h * w), core.Memory(count * height * width)
-    counts = core.Memory(count * 12)
+    ms_valid, valid = cuda.allocate(count * h * w), cuda.allocate(count * height * width)
+    counts = cuda.allocate(count * 12)
     core.masks(
         ms=pair.ms,
         pan=pair.pan,

@@ -11,8 +11,7 @@ import numpy as np
 
 from . import cuda
 from .engine import Sink
-from .errors import MemoryBudgetError
-from .system import MIB, format_bytes
+from .system import MIB
 
 SLOTS = 3  # of pinned memory, each way
 SLOT_BYTES = 16 * MIB
@@ -39,7 +38,7 @@ class _Slots:
 
     def next(self, size: int) -> _Slot:
         """A slot of at least so many bytes; wait for its event where it was used."""
-        if self._slots and self._slots[0].bytes.size < size:
+        if any(slot.bytes.size < size for slot in self._slots):
             for slot in self._slots:
                 if slot.used:
                     slot.event.wait()
@@ -90,13 +89,7 @@ class Lane:
         if at < len(self._memory) and self._memory[at].bytes >= size:
             return self._memory[at]
         del self._memory[at:]
-        try:
-            made = cuda.module().Memory(max(1, size))
-        except RuntimeError as error:
-            raise MemoryBudgetError(
-                f"memory: cuda:{self.device} refuses {format_bytes(size)} ({error}); free memory "
-                "there, or use backend='cpu'"
-            ) from error
+        made = cuda.allocate(size)
         if at == len(self._memory) and sum(m.bytes for m in self._memory) + size <= KEPT_BYTES:
             self._memory.append(made)
         return made

@@ -80,7 +80,7 @@ class DeviceArray:
     def __init__(self, shape: tuple[int, ...], dtype: str, stream: int, device: int = 0) -> None:
         self.shape, self.dtype, self.device = shape, np.dtype(dtype), device
         self._stream = stream
-        self._memory = cuda.module().Memory(int(np.prod(shape)) * self.dtype.itemsize)
+        self._memory = cuda.allocate(int(np.prod(shape)) * self.dtype.itemsize)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:

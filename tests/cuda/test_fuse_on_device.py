@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pantiny.errors import (
     CoreError,
     DataError,
     DtypeError,
+    MemoryBudgetError,
     OptionError,
     PanTinyError,
     ShapeError,
@@ -331,3 +333,15 @@ def test_without_a_device(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(BackendError, match="not compiled in"):
         fuse(ms, pan, backend="cuda")
     assert "not compiled in" in cuda.describe()[0]
+
+
+def test_a_device_without_room(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    def refuse(_: int) -> None:
+        raise RuntimeError("cudaMalloc: out of memory")
+
+    full = SimpleNamespace(**{**vars(emulated), "Memory": refuse})
+    monkeypatch.setattr(cuda, "_compiled", lambda: full)
+    ms, pan = pair()
+    for place in (OnDevice, np.asarray):
+        with pytest.raises(MemoryBudgetError, match="memory: the device refuses .*out of memory"):
+            pantiny.fuse(place(ms), place(pan), backend="cuda", nodata=0)

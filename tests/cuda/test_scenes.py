@@ -129,6 +129,7 @@ def test_a_batch_where_one_has_nodata() -> None:
     pan = rng.uniform(1, 2000, (4, 8, 24)).astype(np.float32)
     ms[1, :, 1, 3] = pan[1, 0] = 0
     options = {"backend": "cuda", "nodata": 0, "sensor": "WV2", "consistency": 3}
+    options["precision"] = "fp32"
     shares: list[float] = []
     all_ = pantiny.fuse(ms, pan, progress=shares.append, **options)
     assert shares == sorted(shares) and shares[-1] == 1.0
@@ -372,3 +373,9 @@ def test_the_emulator_notices_who_does_not_wait(
     broken = Broken(emulated, what).core
     monkeypatch.setattr(cuda, "_compiled", lambda: broken)
     assert not np.array_equal(pantiny.fuse(ms, pan, **options), expected)
+
+
+def test_slots_of_several_sizes() -> None:
+    slots = cuda_lanes._Slots()
+    for size in (4000, 3000, 3000, 3500, 3500, 5000, 4000, 4500):
+        assert slots.next(size).bytes.size >= size
