@@ -343,5 +343,5 @@ def test_a_device_without_room(emulated: Any, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cuda, "_compiled", lambda: full)
     ms, pan = pair()
     for place in (OnDevice, np.asarray):
-        with pytest.raises(MemoryBudgetError, match="memory: the device refuses .*out of memory"):
+        with pytest.raises(MemoryBudgetError, match=r"memory: the device refuses .*out of memory"):
             pantiny.fuse(place(ms), place(pan), backend="cuda", nodata=0)
