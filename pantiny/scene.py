@@ -110,8 +110,7 @@ def fuse_files(
     """
     if check_backend(backend) == "reference":
         raise BackendError(
-            f"backend: {backend!r} does not stream; need one that does for files: cpu, cuda; use "
-            "'auto'"
+            f"backend: {backend!r} does not stream; usable for files: cpu, cuda; use 'auto'"
         )
     fuser = choose_fuser(
         method,
