@@ -10,8 +10,8 @@ import numpy as np
 
 from .arrays import as_array, check_pair, host_mask, returner
 from .bands import parse_bands
-from .cuda_arrays import device_pair
-from .cuda_views import is_device_array
+from .cuda.arrays import device_pair
+from .cuda.views import is_device_array
 from .engine import Settings
 from .errors import BackendError, DtypeError, OptionError, RatioError, ShapeError
 from .fusers import NETWORK, CudaFuser, choose_fuser
@@ -102,10 +102,11 @@ def fuse(
         Default: every core this process may use.
     memory : int or str, optional
         Bytes, or a text such as ``"96MiB"``, that the call may hold besides the images and
-        the result; default 1 GiB. A small budget costs time, never changes the result.
+        the result; default 1 GiB. A small budget costs time, never changes the result. Not of
+        a GPU, which is given images by what is free there.
     tile : int, optional
         Side of a tile in pixels (rounded down to a multiple of 64, and its columns up to one of
-        192; of a classical method: rows of a band); never changes the result.
+        192; of a classical method and on a GPU: rows of a band); never changes the result.
     out : array [K, H, W] or [N, K, H, W], optional
         Where to put the result; MS's dtype.
     progress : bool or callable, optional
@@ -115,7 +116,7 @@ def fuse(
     -------
     array [K, H, W] or [N, K, H, W]
         MS's dtype, rounded half to even and saturated; torch in, torch out, else numpy; from
-        a GPU in the same place (see ``pantiny.cuda_views.DeviceArray``), work that the
+        a GPU in the same place (see ``pantiny.cuda.views.DeviceArray``), work that the
         caller's stream may not have finished. The same bits for any ``threads``, ``tile`` and
         ``memory``.
 

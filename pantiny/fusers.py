@@ -13,10 +13,10 @@ from .bands import band_groups
 from .classical import METHODS
 from .classical_fit import Cubic, classical_method
 from .classical_stream import BandLayout, ClassicalRun, choose_bands
-from .cuda_arrays import Pair, fuse_on_device
-from .cuda_batch import images_a_run, run_batch
-from .cuda_layout import choose_device_layout
-from .cuda_scene import run_source
+from .cuda.arrays import Pair, fuse_on_device
+from .cuda.host import run_source
+from .cuda.layout import choose_device_layout
+from .cuda.whole import images_a_run, run_whole
 from .engine import Progress, Settings, Sink, Source, choose_layout, run
 from .errors import BackendError, OptionError
 from .options import Radiometry, check_backend, check_consistency, check_precision
@@ -196,7 +196,7 @@ class CudaFuser(NetworkFuser):
                     if progress:
                         progress((before + part * n) / total)
 
-                run_batch(
+                run_whole(
                     [sources[i] for i in alike],
                     [sinks[first + i] for i in alike],
                     self.model,
@@ -213,7 +213,7 @@ class CudaFuser(NetworkFuser):
     def run_on_device(
         self, ms: Any, pair: Pair, settings: Settings, *, rad: Radiometry, **options: Any
     ) -> Any:
-        """A pair that lives on the device; see ``cuda_arrays.fuse_on_device``."""
+        """A pair that lives on the device; see ``cuda.arrays.fuse_on_device``."""
         return fuse_on_device(
             ms,
             pair,

@@ -1,4 +1,4 @@
-// Runs of a plan on small images as graphs: what takes time there is launching.
+// Runs of a plan on small images as graphs: one launch in place of some twenty.
 #pragma once
 
 #include <cstddef>

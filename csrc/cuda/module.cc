@@ -13,6 +13,7 @@ PYBIND11_MODULE(PTN_CUDA_MODULE, m) {
 #else
   m.attr("ARCHITECTURES") = "emulated";
 #endif
+  pybind11::register_local_exception<pantiny_module::Error>(m, "Error", PyExc_RuntimeError);
   pantiny_module::bind_devices(m);
   pantiny_module::bind_dlpack(m);
   pantiny_module::bind_indices(m);

@@ -17,9 +17,15 @@ namespace pantiny_module {
 
 namespace py = pybind11;
 
+// What the C interface refuses: `Error` in Python, a RuntimeError.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 inline void check(ptn_status status) {
   if (status == PTN_OK) return;
-  throw std::runtime_error(status == PTN_ERR_CUDA ? ptn_cuda_error() : ptn_status_text(status));
+  throw Error(status == PTN_ERR_CUDA ? ptn_cuda_error() : ptn_status_text(status));
 }
 
 inline void* pointer(uintptr_t address) { return reinterpret_cast<void*>(address); }

@@ -10,10 +10,8 @@ namespace cuda {
 namespace {
 
 constexpr int kMaxSteps = 8;
-constexpr int64_t kMaxPixels = int64_t{1} << 30;
-constexpr int64_t kMaxRows = 65535;  // of a grid's second and third axis
 constexpr int kMaxImages = 4096;
-constexpr int64_t kGraphPixels = int64_t{1} << 20;  // of all images: launching takes longer
+constexpr int64_t kGraphPixels = int64_t{1} << 20;  // of all images; not tuned on a GPU
 constexpr double kMaxOffset = 1e9;
 
 // Memory of a model; without a block only its size.
@@ -131,7 +129,7 @@ bool geometry_supported(const ptn_cuda_model& model, const ptn_cuda_scene& s) {
 
 bool plan_supported(const ptn_cuda_model& model, const ptn_cuda_scene& s) {
   return geometry_supported(model, s) && s.images >= 1 && s.images <= kMaxImages &&
-         s.width <= kMaxPixels / s.height && s.ms_height <= kMaxRows &&
+         s.height <= kMaxRows && s.width <= kMaxPixels / s.height && s.ms_height <= kMaxGridRows &&
          s.ms_width <= kMaxPixels / s.ms_height;
 }
 

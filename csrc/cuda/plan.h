@@ -24,6 +24,10 @@ size_t model_bytes(const ptn_arch& arch, const Segments& segments);
 ptn_status model_place(const ptn_arch& arch, const Segments& segments, const Tensors& tensors,
                        void* memory, ptn_cuda_model* out);
 
+constexpr int64_t kMaxPixels = int64_t{1} << 30;  // of an image or band
+constexpr int64_t kMaxGridRows = 65535;           // of a grid's second and third axis
+constexpr int64_t kMaxRows = 8 * kMaxGridRows;    // blocks are 8 rows high at least
+
 // What a scene must be, its size aside.
 bool geometry_supported(const ptn_cuda_model& model, const ptn_cuda_scene& scene);
 

@@ -11,8 +11,6 @@ namespace cuda {
 
 namespace {
 
-constexpr int64_t kMaxPixels = int64_t{1} << 30;
-constexpr int64_t kMaxMsRows = 65535;  // of a grid
 // Kept features move up so many rows a pass: a band overwrites none that the next one reads.
 constexpr int64_t kShift = 4;
 
@@ -234,7 +232,8 @@ bool scan_supported(const ptn_cuda_model& model, const ptn_cuda_scene& s, const 
                  !aligned(b.last)))
     return false;
   const Scene scene = largest(model, s, b);
-  return s.width <= kMaxPixels / scene.height && scene.ms_count <= kMaxMsRows;
+  return scene.height <= kMaxRows && s.width <= kMaxPixels / scene.height &&
+         scene.ms_count <= kMaxGridRows;
 }
 
 size_t scan_bytes(const ptn_cuda_model& model, const ptn_cuda_scene& scene,

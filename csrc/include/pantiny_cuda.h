@@ -25,8 +25,8 @@ typedef enum ptn_cuda_precision {
 typedef struct ptn_cuda_model ptn_cuda_model;
 typedef struct ptn_cuda_plan ptn_cuda_plan;
 
-/* Images of one size that are fused together; grids as in ptn_scene. Of a plan: at most 2^30 PAN
- * pixels an image and 65535 MS rows. */
+/* Images of one size that are fused together; grids as in ptn_scene. Of a plan, and of a band with
+ * its margin: at most 2^30 PAN pixels an image, 524280 PAN rows and 65535 MS rows. */
 typedef struct ptn_cuda_scene {
   int32_t images;              /* 1..4096 */
   int64_t height, width;       /* PAN grid */

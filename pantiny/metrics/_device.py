@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cuda_views import View, using, view
-from ..errors import BackendError, CoreError, MemoryBudgetError, ShapeError
-from ..system import format_bytes
+from ..cuda import allocate, using
+from ..cuda.views import View, join, view
+from ..errors import BackendError, CoreError, ShapeError
 
 DTYPES = {"uint8": 0, "uint16": 1, "int16": 2, "float32": 3, "float64": 4}
 _MASK_DTYPES = ("bool", "uint8")
@@ -101,9 +101,7 @@ def _seen(x: Any, name: str, dtypes: Sequence[str], place: Place | None) -> tupl
             f"{name}: got an array on cuda:{v.device} beside images on cuda:{place.device}; need "
             f"all on one device; move {name} to cuda:{place.device}"
         )
-    if v.stream != place.stream:
-        with using(v.device) as core:
-            core.wait(v.stream)  # what makes it must be over
+    join(v, *place)
     return v, place
 
 
@@ -177,16 +175,6 @@ def _place_of(like: Images) -> Place:
     return like.planes[0].place
 
 
-def _memory(core: Any, count: int) -> Any:
-    try:
-        return core.Memory(max(1, count))
-    except RuntimeError as error:
-        raise MemoryBudgetError(
-            f"memory: the device refuses {format_bytes(count)} ({error}); need smaller images or "
-            "batches; copy them to host memory"
-        ) from error
-
-
 def _run(what: str, call: Any, **arguments: Any) -> None:
     try:
         call(**arguments)
@@ -232,12 +220,12 @@ def windows_run(
     with using(place.device) as core:
         made = _windows(core, planes, pairs, mask, index, window, c1, c2)
         found = np.zeros(images * (len(pairs) + 1))
-        result = _memory(core, found.nbytes)
+        result = allocate(found.nbytes)
         try:
             need = made.bytes
         except RuntimeError as error:
             raise CoreError(f"windows: refused by the CUDA core: {error}") from error
-        scratch = _memory(core, need)
+        scratch = allocate(need)
         result.copy_in(found, place.stream)
         sums = images * len(pairs)
         _run(
@@ -263,7 +251,7 @@ def moments_run(
     count = np.empty(shape, np.int64)
     with using(place.device) as core:
         made = _windows(core, planes, pairs, mask, 0, window)
-        to, counted = _memory(core, moments.nbytes), _memory(core, count.nbytes)
+        to, counted = allocate(moments.nbytes), allocate(count.nbytes)
         at = {"moments": to.address, "valid": counted.address}
         _run("blocks", made.moments, **at, stream=place.stream)
         to.copy_out(moments, place.stream)
@@ -282,7 +270,7 @@ def _shrink(
 ) -> tuple[Any, Any]:
     """A call of the kernel, and the memory of its weights [planes, 2, taps]."""
     place, (count, rows, width) = planes[0].place, planes[0].shape
-    at = _memory(core, weights.nbytes)
+    at = allocate(weights.nbytes)
     at.copy_in(np.ascontiguousarray(weights, np.float64), place.stream)
     made = core.Shrink(
         planes=[p.for_core() for p in planes],
@@ -313,7 +301,7 @@ def shrink(
     with using(place.device) as core:
         for k in range(0, len(images.planes), most):
             some = images.planes[k : k + most]
-            out = _memory(core, 8 * count * len(some) * size)
+            out = allocate(8 * count * len(some) * size)
             call, at = _shrink(core, some, weights[k : k + most], first, step, shape, mask)
             _run("degrade", call.run, out=out.address, stream=place.stream)
             strides = (len(some) * size, shape[1], 1)
@@ -343,7 +331,7 @@ def reach(
     a mask that this function made, is not 0."""
     place, count = mask.place, mask.shape[0]
     with using(place.device) as core:
-        made = _memory(core, count * shape[0] * shape[1])
+        made = allocate(count * shape[0] * shape[1])
         call, at = _shrink(core, [mask], weights[None], first, step, shape, mask)
         address = 0 if among is None else among.address
         _run("mask", call.reach, among=address, reached=made.address, stream=place.stream)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import cuda
-from ..cuda_views import is_device_array
+from ..cuda.views import is_device_array
 from ..errors import (
     BackendError,
     DataError,

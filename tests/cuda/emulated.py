@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pytest
-
-from pantiny import cuda
 
 
 class OnDevice:
@@ -28,15 +24,3 @@ class OnDevice:
             "stream": self._stream,
             "version": 3,
         }
-
-
-@pytest.fixture
-def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The emulated extension in the place of the compiled one."""
-    module = pytest.importorskip(
-        "pantiny._cuda_emulated", reason="built with PANTINY_CMAKE_ARGS=-DPANTINY_EMULATED=ON"
-    )
-    monkeypatch.setattr(cuda, "_compiled", lambda: module)
-    cuda.clear()
-    yield module
-    cuda.clear()

@@ -11,6 +11,9 @@ import numpy as np
 from pantiny.kernels.windows.cases import Inputs
 from pantiny.kernels.windows.windows_ref import Maps, U
 
+from .build import WITH_GPU
+
+ORDERS = (False,) if WITH_GPU else (False, True)  # of threads
 SOURCES = (
     "csrc/cuda/indices.cu",
     "csrc/cuda/tile_sums.cu",

@@ -6,7 +6,7 @@ import numpy as np
 
 import pantiny
 from pantiny import cuda, metrics
-from pantiny.cuda_views import DeviceArray
+from pantiny.cuda.views import DeviceArray
 
 
 def placed(array: np.ndarray) -> DeviceArray:

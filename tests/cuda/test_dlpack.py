@@ -11,11 +11,11 @@ import pytest
 
 import pantiny
 from pantiny import metrics
-from pantiny.cuda_views import DeviceArray, is_device_array, view
+from pantiny.cuda.views import DeviceArray, is_device_array, view
 from pantiny.errors import BackendError, DtypeError, OptionError
 
 from .dlpack import CPU, CUDA, MANAGED, Lent, Taken
-from .emulated import OnDevice, emulated  # noqa: F401
+from .emulated import OnDevice
 
 pytestmark = pytest.mark.usefixtures("emulated")
 
@@ -66,7 +66,7 @@ def test_beside_other_arrays_on_the_device() -> None:
 
 
 def test_the_work_is_over_before_they_are_given_back(
-    emulated: Any,  # noqa: F811
+    emulated: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ms, pan = Lent(pair()[0]), Lent(pair()[1])
@@ -127,7 +127,7 @@ def test_producers_that_fail() -> None:
         pantiny.fuse(Lent(ms), Lent(pan), out=locked)
 
 
-def test_a_capsule_is_taken_once(emulated: Any) -> None:  # noqa: F811
+def test_a_capsule_is_taken_once(emulated: Any) -> None:
     capsule = Lent(pair()[0]).__dlpack__(stream=1)
     held = emulated.Imported(capsule)
     assert held.shape == [4, 5, 6] and held.strides == [30, 6, 1] and held.dtype == "uint16"
@@ -170,7 +170,7 @@ def test_capsules_keep_the_memory_and_let_it_go() -> None:
 
 
 def test_a_result_waits_for_another_stream(
-    emulated: Any,  # noqa: F811
+    emulated: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     waits: list[int] = []

@@ -12,7 +12,7 @@ import pytest
 import pantiny
 from pantiny import cuda
 from pantiny.benchmarks.inputs import make_tile
-from pantiny.cuda_views import DeviceArray
+from pantiny.cuda.views import DeviceArray
 from pantiny.errors import (
     BackendError,
     CoreError,
@@ -26,7 +26,7 @@ from pantiny.errors import (
 )
 from pantiny.weights import load_model
 
-from .emulated import OnDevice, emulated  # noqa: F401
+from .emulated import OnDevice
 
 pytestmark = pytest.mark.usefixtures("emulated")
 DN = (100, 1500)
@@ -66,7 +66,7 @@ def test_the_result_is_that_of_the_cpu(dtype: str, steps: int) -> None:
     assert_same(fused, fuse(ms, pan, consistency=steps))
 
 
-def test_arrays_of_other_streams_are_waited_for(emulated: Any) -> None:  # noqa: F811
+def test_arrays_of_other_streams_are_waited_for(emulated: Any) -> None:
     ms, pan = pair((8, 3, 4))
     mask = np.ones(pan.shape, np.uint8)
     mask[:5] = 0
@@ -315,7 +315,7 @@ def test_what_a_result_says_of_itself() -> None:
     assert again is fused
 
 
-def test_without_a_device(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_without_a_device(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     class Driverless:
         @staticmethod
         def devices() -> list:
@@ -335,7 +335,7 @@ def test_without_a_device(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "not compiled in" in cuda.describe()[0]
 
 
-def test_a_device_without_room(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_device_without_room(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int) -> None:
         raise RuntimeError("cudaMalloc: out of memory")
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import pantiny
-from pantiny import cuda, cuda_layout
+from pantiny import cuda
+from pantiny.cuda import layout as cuda_layout
 
 if not cuda.usable():
     pytest.skip(cuda.describe()[0], allow_module_level=True)

@@ -11,7 +11,7 @@ import pytest
 from indices import PEAK, RATIO, Scene, batch, scene
 
 from pantiny import metrics as m
-from pantiny.cuda_views import DeviceArray
+from pantiny.cuda.views import DeviceArray
 from pantiny.errors import (
     BackendError,
     DataError,
@@ -24,7 +24,7 @@ from pantiny.errors import (
 from pantiny.kernels.windows.windows_ref import windows_ref
 from pantiny.metrics import _device, classes
 
-from .emulated import OnDevice, emulated  # noqa: F401
+from .emulated import OnDevice
 
 pytestmark = pytest.mark.usefixtures("emulated")
 Call = Callable[..., Any]
@@ -209,7 +209,7 @@ def test_units_that_differ(masked: bool, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_streams_of_other_images_are_waited_for(
-    emulated: Any,  # noqa: F811
+    emulated: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     waits: list[int] = []
@@ -386,7 +386,7 @@ def test_images_on_two_devices() -> None:
         m.uqi(OnDevice(fused), Elsewhere(fused))
 
 
-def test_without_the_extension(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_without_the_extension(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from pantiny import cuda
 
     monkeypatch.setattr(cuda, "_compiled", lambda: None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -16,22 +15,9 @@ from pantiny.kernels.windows import cases as window_cases
 from pantiny.kernels.windows.cases import Inputs, WindowCase
 from pantiny.kernels.windows.windows_ref import U
 
-from .build import WITH_GPU, library
-from .quality import SOURCES, Failed, Kernels, stacked
+from .quality import ORDERS, Failed, Kernels, stacked
 
-ORDERS = (False,) if WITH_GPU else (False, True)
 INDICES = {"uqi": 9, "decorrelation": 5, "ssim": 11, "gaussian_uqi": 11}
-
-
-@pytest.fixture(scope="module")
-def built() -> Kernels:
-    return Kernels(library(SOURCES))
-
-
-@pytest.fixture
-def kernels(built: Kernels) -> Iterator[Kernels]:
-    yield built
-    built.run_ahead(False)
 
 
 def images(count: int, dtype: str, mask: window_cases.Holes) -> list[Inputs]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -18,23 +17,19 @@ from pantiny.kernels.windows import cases as window_cases
 from pantiny.kernels.windows.cases import Inputs, WindowCase
 from pantiny.kernels.windows.windows_ref import Maps, windows_ref
 
-from .build import WITH_GPU, library
-from .quality import C1, C2, SOURCES, Failed, Kernels, Sums, error_bound, mirrored
+from .quality import (
+    C1,
+    C2,
+    ORDERS,
+    Failed,
+    Kernels,
+    Sums,
+    error_bound,
+    mirrored,
+)
 
 UNIFORM = ("uqi", "decorrelation")
 GAUSSIANS = ("ssim", "gaussian_uqi")
-ORDERS = (False,) if WITH_GPU else (False, True)
-
-
-@pytest.fixture(scope="module")
-def built() -> Kernels:
-    return Kernels(library(SOURCES))
-
-
-@pytest.fixture
-def kernels(built: Kernels) -> Iterator[Kernels]:
-    yield built
-    built.run_ahead(False)
 
 
 def by_name(case: WindowCase) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,45 +10,29 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from scenes import make_pair, textured
+from scenes import make_pair
 
 import pantiny
-from pantiny import cuda, cuda_lanes, cuda_layout
-from pantiny.cuda_layout import DeviceLayout
-from pantiny.cuda_part import Part
-from pantiny.errors import BackendError, DataError, MemoryBudgetError, OptionError
+from pantiny import cuda
+from pantiny.cuda import layout as cuda_layout
+from pantiny.cuda.layout import DeviceLayout
+from pantiny.errors import (
+    BackendError,
+    DataError,
+    MemoryBudgetError,
+    OptionError,
+)
 
-from .emulated import OnDevice, emulated  # noqa: F401
+from .emulated import OnDevice
+from .host_pairs import only, pair
 
 pytestmark = pytest.mark.usefixtures("emulated", "small_slots")
 STEP = {"fp32": 84, "fp16": 8}  # rows of tiles that bands are made of
 
 
 @pytest.fixture
-def small_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copies in several pieces."""
-    monkeypatch.setattr(cuda_lanes, "SLOT_BYTES", 3000)
-
-
-@pytest.fixture
 def three_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PANTINY_EMULATED_DEVICES", "3")
-
-
-def pair(
-    height: int = 27, width: int = 5, bands: int = 4, dtype: str = "uint16"
-) -> tuple[np.ndarray, np.ndarray]:
-    ms = textured((bands, height, width), dtype, 1)
-    return ms, textured((4 * height, 4 * width), dtype, 2)
-
-
-def only(monkeypatch: pytest.MonkeyPatch, keep: bool, resident: bool, rows: int) -> None:
-    """This layout, whatever would fit."""
-
-    def one(*given: Any) -> Iterator[DeviceLayout]:
-        yield DeviceLayout(given[4], False, keep, resident, rows, 1, 0)
-
-    monkeypatch.setattr(cuda_layout, "candidates", one)
 
 
 KINDS = [(True, True), (False, True), (False, False), (True, False)]
@@ -101,42 +83,6 @@ def test_groups_and_masks(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(pantiny.fuse(ms, pan, **options), whole)
 
 
-@pytest.mark.parametrize("bands", [4, 8])
-def test_a_batch(bands: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    ms, pan = (np.stack([a, a[..., ::-1], a // 3]) for a in pair(6, 5, bands))
-    mask = np.ones(pan.shape, bool)
-    mask[1, :, :7] = False
-    options = {"backend": "cuda", "precision": "fp16", "bits": 11}
-    monkeypatch.setattr("pantiny.cuda_batch.RUN_PIXELS", 2 * pan[0].size)
-    shares: list[float] = []
-    all_ = pantiny.fuse(ms, pan, mask=mask, progress=shares.append, **options)
-    assert shares == sorted(shares) and shares[-1] == 1.0
-    for i in range(3):
-        assert np.array_equal(all_[i], pantiny.fuse(ms[i], pan[i], mask=mask[i], **options))
-
-
-def test_a_batch_of_small_images() -> None:
-    ms, pan = (np.stack([a, a // 2]) for a in pair(2, 1))
-    options = {"backend": "cuda", "precision": "fp16", "bits": 11}
-    both = pantiny.fuse(ms, pan, **options)
-    for i in range(2):
-        assert np.array_equal(both[i], pantiny.fuse(ms[i], pan[i], **options))
-
-
-def test_a_batch_where_one_has_nodata() -> None:
-    rng = np.random.default_rng(1)
-    ms = rng.uniform(1, 2000, (4, 8, 2, 6)).astype(np.float32)
-    pan = rng.uniform(1, 2000, (4, 8, 24)).astype(np.float32)
-    ms[1, :, 1, 3] = pan[1, 0] = 0
-    options = {"backend": "cuda", "nodata": 0, "sensor": "WV2", "consistency": 3}
-    options["precision"] = "fp32"
-    shares: list[float] = []
-    all_ = pantiny.fuse(ms, pan, progress=shares.append, **options)
-    assert shares == sorted(shares) and shares[-1] == 1.0
-    for i in range(4):
-        assert np.array_equal(all_[i], pantiny.fuse(ms[i], pan[i], **options))
-
-
 def test_groups_whose_margins_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     gains = (0.35,) * 7 + (0.05,)
     sensor = replace(pantiny.sensors.get_sensor("WV2", 8), gains=gains)
@@ -145,62 +91,6 @@ def test_groups_whose_margins_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = pantiny.fuse(ms, pan, **options)
     only(monkeypatch, False, False, 64)
     assert np.array_equal(pantiny.fuse(ms, pan, **options), whole)
-
-
-def test_a_group_leaves_its_memory_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    alive: list[Any] = []
-
-    def one_at_a_time(make: Any) -> Any:
-        def made(*given: Any) -> Any:
-            if any(ref() is not None for ref in alive):
-                raise MemoryBudgetError("no room for a second one")
-            found = make(*given)
-            alive.append(weakref.ref(found))
-            return found
-
-        return made
-
-    ms, pan = pair(6, 3, bands=8)
-    options = {"backend": "cuda", "precision": "fp16", "sensor": "WV2", "bits": 11}
-    expected = pantiny.fuse(ms, pan, **options)
-    cuda.clear()
-    monkeypatch.setattr(cuda._Store, "_made", staticmethod(one_at_a_time(cuda._Store._made)))
-    monkeypatch.setattr(Part, "scan", one_at_a_time(Part.scan))
-    assert np.array_equal(pantiny.fuse(ms, pan, **options), expected)
-    assert np.array_equal(pantiny.fuse(OnDevice(ms), OnDevice(pan), **options).to_host(), expected)
-    stacked = np.stack([ms, ms]), np.stack([pan, pan])
-    assert np.array_equal(pantiny.fuse(*stacked, **options)[1], expected)
-    cuda.clear()
-    only(monkeypatch, True, True, 8)
-    assert np.array_equal(pantiny.fuse(ms, pan, **options), expected)
-    assert len(alive) == 8
-
-
-def test_runs_that_repeat_become_graphs() -> None:
-    ms, pan = pair(6, 5)
-    options = {"backend": "cuda", "precision": "fp16", "bits": 11}
-    results, graphs = [], []
-    for i in range(4):
-        results.append(pantiny.fuse(ms + 10 * (i == 3), pan, **options))
-        graphs.append(cuda.store.kept()[-1].plan.graphs)
-    assert graphs == [0, 1, 1, 1]
-    assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
-    cuda.clear()
-    assert np.array_equal(pantiny.fuse(ms + 10, pan, **options), results[3])
-
-
-def test_graphs_of_arrays_on_a_device() -> None:
-    pairs = [tuple(OnDevice(a + 10 * i) for a in pair(6, 5)) for i in range(6)]
-    options = {"precision": "fp16", "bits": 11}
-    outs = [OnDevice(np.empty((4, 24, 20), np.uint16)) for _ in pairs]
-    expected = [pantiny.fuse(ms.array, pan.array, backend="cuda", **options) for ms, pan in pairs]
-    for _ in range(2):
-        for (ms, pan), out, right in zip(pairs, outs, expected, strict=True):
-            for _ in range(3):
-                out.array[:] = 0
-                pantiny.fuse(ms, pan, out=out, **options)
-                assert np.array_equal(out.array, right)
-    assert cuda.store.kept()[-1].plan.graphs == 4
 
 
 def fused(out: Path) -> np.ndarray:
@@ -362,7 +252,7 @@ class Broken:
 @pytest.mark.parametrize("what", ["streams wait for nothing", "the host waits for nothing"])
 def test_the_emulator_notices_who_does_not_wait(
     what: str,
-    emulated: Any,  # noqa: F811
+    emulated: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ms, pan = pair(15, 5)
@@ -373,9 +263,3 @@ def test_the_emulator_notices_who_does_not_wait(
     broken = Broken(emulated, what).core
     monkeypatch.setattr(cuda, "_compiled", lambda: broken)
     assert not np.array_equal(pantiny.fuse(ms, pan, **options), expected)
-
-
-def test_slots_of_several_sizes() -> None:
-    slots = cuda_lanes._Slots()
-    for size in (4000, 3000, 3000, 3500, 3500, 5000, 4000, 4500):
-        assert slots.next(size).bytes.size >= size

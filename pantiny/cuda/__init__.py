@@ -1,18 +1,20 @@
 """The CUDA backend: what of it is usable here; models, plans and their memory on devices. Arrays
-that live on a device: ``cuda_arrays``; pairs in host memory: ``cuda_scene``."""
+that live on a device: ``cuda.arrays``; pairs in host memory: ``cuda.host``."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from .engine import CORE_FUSIONS, Settings
-from .errors import BackendError, CoreError, MemoryBudgetError, OptionError
-from .system import format_bytes
-from .weights import Model
+from ..engine import CORE_FUSIONS, Settings
+from ..errors import BackendError, CoreError, MemoryBudgetError, OptionError
+from ..system import format_bytes
+from ..weights import Model
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 DTYPES = {"uint8": 0, "uint16": 1, "int16": 2, "float32": 3}
@@ -24,7 +26,7 @@ KEPT_MODELS = 16
 def _compiled() -> Any:
     """The extension, or None where the package was built without it."""
     try:
-        from . import _cuda
+        from .. import _cuda
     except ImportError:
         return None
     return _cuda
@@ -50,6 +52,17 @@ def module() -> Any:
             "its driver; use backend='cpu'"
         )
     return found
+
+
+@contextmanager
+def using(device: int) -> Iterator[Any]:
+    """The extension, with ``device`` the current one of this thread."""
+    core = module()
+    before = core.use(device)
+    try:
+        yield core
+    finally:
+        core.use(before)
 
 
 def usable() -> bool:
@@ -191,6 +204,7 @@ class Kept:
     scratch: Any  # of the scale contract
     dn_per_unit: Any
     lock: threading.Lock
+    peak: Any = None  # copied to dn_per_unit
 
 
 def allocate(size: int) -> Any:
@@ -259,8 +273,8 @@ class _Store:
             need = core.plan_bytes(handle, scene)
         except RuntimeError as error:
             raise CoreError(
-                f"plan: refused by the CUDA core ({error}); need at most 2^30 PAN pixels an image "
-                "and 65535 MS rows; cut the scene, or use backend='cpu'"
+                f"plan: refused by the CUDA core ({error}); need at most 2^30 PAN pixels an image, "
+                "524280 PAN rows and 65535 MS rows; cut the scene, or use backend='cpu'"
             ) from error
         try:
             plan = core.Plan(handle, scene)
@@ -301,7 +315,7 @@ store = _Store()
 
 def clear() -> None:
     """Give back the memory kept for the next pair of the same size."""
-    from .cuda_lanes import lanes
+    from .lanes import lanes
 
     store.clear()
     lanes.clear()

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import cuda
-from .bands import Group
-from .cuda import Geometry
-from .engine import Settings, Source
-from .errors import BackendError, CoreError, MemoryBudgetError
-from .system import format_bytes
-from .weights import Model
+from .. import cuda
+from ..bands import Group
+from ..engine import Settings, Source
+from ..errors import BackendError, CoreError, MemoryBudgetError
+from ..system import format_bytes
+from ..weights import Model
+from . import Geometry, using
 
-BAND_PIXELS = 1 << 25  # of a band: enough to keep a device busy
+BAND_PIXELS = 1 << 25  # of a band; not tuned on a GPU
 SHARE_OF_FREE = 0.9  # of a device's memory
+
+
+@dataclass(frozen=True)
+class Share:
+    """Rows of a scene that a device answers for, and those it runs for them."""
+
+    first: int
+    last: int
+    run_first: int
+    run_last: int
+
+    def bands(self, rows: int, result: bool) -> list[tuple[int, int]]:
+        """First and last rows of the bands of a pass; those of the result are its own only."""
+        first, last = (self.first, self.last) if result else (self.run_first, self.run_last)
+        return [(y, min(y + rows, last)) for y in range(first, last, rows)]
+
+    def pan_rows(self, height: int, margin: int, step: int) -> tuple[int, int]:
+        """PAN rows that it needs in all, first and last."""
+        return max(0, self.run_first - margin - step), min(height, self.run_last + margin)
+
+
+def shares_of(height: int, step: int, margin: int, count: int, keep: bool) -> list[Share]:
+    """The rows of at most so many devices; with kept features they run a margin more."""
+    rows = -(-height // (step * count)) * step
+    wide = margin if keep else 0
+    shares = []
+    for first in range(0, height, rows):
+        last = min(first + rows, height)
+        run_last = min(height, -(-(last + wide) // step) * step)
+        shares.append(Share(first, last, max(0, first - wide), run_last))
+    return shares
 
 
 @dataclass(frozen=True)
@@ -73,23 +103,12 @@ def geometry(source: Source, settings: Settings, group: Group) -> Geometry:
     )
 
 
-@contextlib.contextmanager
-def on(device: int) -> Iterator[None]:
-    """This thread's current device."""
-    core = cuda.module()
-    before = core.use(device)
-    try:
-        yield
-    finally:
-        core.use(before)
-
-
 def budget_of(devices: tuple[int, ...]) -> int:
     """Bytes that a run may take on each device."""
     free = []
     for device in devices:
-        with on(device):
-            free.append(cuda.module().free_memory() + cuda.store.bytes(device))
+        with using(device) as core:
+            free.append(core.free_memory() + cuda.store.bytes(device))
     return int(SHARE_OF_FREE * min(free))
 
 
@@ -125,13 +144,13 @@ def choose_device_layout(
     scene = cuda.scene_of(geometry(source, widest, groups[0]))
     handles = []
     for device in devices:
-        with on(device):
+        with using(device):
             handles.append(cuda.store.model(model, precision, device))
-    with on(devices[0]):
+    with using(devices[0]):
         step = core.scan_step(handles[0], scene)
         margin = core.scan_margin(handles[0], scene)
     for device, handle in zip(devices, handles):
-        with on(device):
+        with using(device):
             if core.scan_step(handle, scene) != step:
                 raise BackendError(
                     f"device: cuda:{device} and cuda:{devices[0]} take tiles of different shape; "
@@ -141,24 +160,27 @@ def choose_device_layout(
     out_row = width * written * sink_dtype.itemsize
     pan_row = width * (source.pan_dtype.itemsize + source.masked)
     fixed = image_bytes(source)
-    used = devices[: max(1, -(-height // step))]
-    share = -(-height // (step * len(used))) * step
+    used = devices[: len(shares_of(height, step, margin, len(devices), False))]
+    refused: RuntimeError | None = None
     smallest: DeviceLayout | None = None
     for layout in candidates(height, width, step, margin, used, settings):
         try:
             if layout.whole:
                 need = core.plan_bytes(handles[0], scene) + height * (pan_row + out_row)
             else:
-                ends = min(2, len(used) - 1)  # of a share, inside the scene
-                last = aligned(share + ends * margin, step, height)
-                bands = core.Bands(rows=layout.band_rows, keep=layout.keep, first=0, last=last)
-                rows = min(height, layout.band_rows + 2 * margin + step)
-                stay = min(height, share + ends * (2 * margin + step))
-                held = stay if layout.resident else 2 * rows
-                need = core.scan_bytes(handles[0], scene, bands) + held * pan_row
+                shares = shares_of(height, step, margin, len(used), layout.keep)
+                kept = max(s.run_last - s.run_first for s in shares)
+                kept = min(height, -(-kept // step) * step)
+                bands = core.Bands(rows=layout.band_rows, keep=layout.keep, first=0, last=kept)
+                first_last = (s.pan_rows(height, margin, step) for s in shares)
+                rows = max(last - first for first, last in first_last)
+                if not layout.resident:
+                    rows = 2 * min(height, layout.band_rows + 2 * margin + step)
+                need = core.scan_bytes(handles[0], scene, bands) + rows * pan_row
                 need += 2 * min(layout.band_rows, height) * out_row
-        except RuntimeError:
-            continue  # more than kernels count
+        except RuntimeError as error:  # more than kernels count
+            refused = error
+            continue
         found = replace(layout, bytes=need + fixed)
         if found.bytes <= budget:
             return found
@@ -168,17 +190,12 @@ def choose_device_layout(
         raise CoreError(
             f"plan: refused by the CUDA core for {height}x{width} pixels; need at most 2^30 pixels "
             "in the rows of a band and its margin; use backend='cpu'"
-        )
+        ) from refused
     raise MemoryBudgetError(
         f"memory: {format_bytes(budget)} on the device is too little for a scene {width} pixels "
         f"wide; the smallest layout (bands of {smallest.band_rows} rows) needs "
         f"{format_bytes(smallest.bytes)}; free device memory, or use backend='cpu'"
     )
-
-
-def aligned(row: int, step: int, height: int) -> int:
-    """The next multiple of a step, or the last row."""
-    return min(height, -(-row // step) * step)
 
 
 def candidates(

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from . import cuda
-from .arrays import check_pair, host_mask
-from .bands import Group
-from .cuda import DTYPES, NO_MASK, Mask, Samples
-from .cuda_views import View, empty_like, is_device_array, using, view
-from .engine import Settings
-from .errors import BackendError, CoreError, DataError, OptionError, ShapeError
-from .scaling import peak_of
-from .weights import Model
+from .. import cuda
+from ..arrays import check_pair, host_mask
+from ..bands import Group
+from ..engine import Settings
+from ..errors import BackendError, CoreError, DataError, OptionError, ShapeError
+from ..scaling import peak_of
+from ..weights import Model
+from . import DTYPES, NO_MASK, Mask, Samples, using
+from .views import View, empty_like, is_device_array, join, view
 
 _MASK_DTYPES = ("bool", "uint8")
 _MOST_ROWS, _MOST_COLUMNS = 65535, 1 << 24  # that core.masks takes
@@ -74,7 +74,7 @@ def device_pair(ms: Any, pan: Any) -> Pair:
             f"ms, pan: got devices cuda:{m.device} and cuda:{p.device}; need one; move pan to "
             f"cuda:{m.device}"
         )
-    _join(p, m.device, m.stream)
+    join(p, m.device, m.stream)
     ms_like, pan_like, batched = check_pair(_hollow(m), _hollow(p))
     ms_strides = [*(m.strides if batched else (0, *m.strides))]
     pan_strides = [p.strides[0] if batched else 0, 0, *p.strides[-2:]]
@@ -90,13 +90,6 @@ def device_pair(ms: Any, pan: Any) -> Pair:
         m.stream,
         tuple(v.owner for v in (m, p) if v.lent),
     )
-
-
-def _join(v: View, device: int, stream: int) -> None:
-    """Wait for what makes an array where another stream than that of the pair does."""
-    if v.stream != stream:
-        with using(device) as core:
-            core.wait(v.stream)
 
 
 class _Addresses:
@@ -148,7 +141,7 @@ def _result(out: Any, like: Any, pair: Pair) -> tuple[Any, Samples, Any]:
             "out: got memory that ms or pan lies in; need an array of its own; call without out to "
             "have it made"
         )
-    _join(v, pair.device, pair.stream)
+    join(v, pair.device, pair.stream)
     strides = [*(v.strides if pair.batched else (0, *v.strides))]
     return out, (v.address, DTYPES[v.dtype], strides), v.owner if v.lent else None
 
@@ -159,7 +152,7 @@ def _given_mask(mask: Any, pair: Pair) -> tuple[Mask, Mask, Any]:
         return NO_MASK, NO_MASK, None
     if is_device_array(mask):
         v = view(mask, "mask", _MASK_DTYPES)
-        _join(v, pair.device, pair.stream)
+        join(v, pair.device, pair.stream)
         address, shape, strides, owner = v.address, v.shape, v.strides, v.owner
     else:
         given = np.ascontiguousarray(host_mask(mask)).view(np.uint8)
@@ -278,58 +271,57 @@ def fuse_on_device(
     ------
     DataError, ShapeError, OptionError, BackendError, MemoryBudgetError
     """
-    core = cuda.module()
-    before = core.use(pair.device)
-    try:
-        count, _, h, w = pair.ms_shape
+    count, _, h, w = pair.ms_shape
+    with using(pair.device) as core:
         if count == 0:
             return _result(out, ms, pair)[0]
         masks = _masks(pair, mask, nodata, ratio)
         result, into, lent = _result(out, ms, pair)
-        for done, group in enumerate(groups):
-            geometry = cuda.Geometry(
-                count,
-                pair.pan_shape[1:],
-                (h, w),
-                settings.scale,
-                settings.offset,
-                settings.consistency,
-                tuple(settings.gains[b] for b in group.read),
-            )
-            kept = cuda.store.plan(model, precision, pair.device, pair.stream, geometry)
-            with kept.lock:
-                if model.contract == "scene":
-                    core.scale(
+        try:
+            for done, group in enumerate(groups):
+                geometry = cuda.Geometry(
+                    count,
+                    pair.pan_shape[1:],
+                    (h, w),
+                    settings.scale,
+                    settings.offset,
+                    settings.consistency,
+                    tuple(settings.gains[b] for b in group.read),
+                )
+                kept = cuda.store.plan(model, precision, pair.device, pair.stream, geometry)
+                with kept.lock:
+                    if model.contract == "scene":
+                        core.scale(
+                            ms=pair.ms,
+                            shape=[count, h, w],
+                            bands=sorted(set(group.read)),
+                            ms_valid=masks.ms_valid,
+                            scratch=kept.scratch.address,
+                            dn_per_unit=kept.dn_per_unit.address,
+                            stream=pair.stream,
+                        )
+                    else:
+                        # a graph of the caller's copies it again
+                        kept.peak = np.full(count, peak_of(_stated_bits(bits, pair.dtype)))
+                        kept.dn_per_unit.copy_in(kept.peak, pair.stream)
+                    cuda.run_plan(
+                        kept,
                         ms=pair.ms,
-                        shape=[count, h, w],
-                        bands=sorted(set(group.read)),
+                        pan=pair.pan,
+                        ms_bands=list(group.read),
+                        valid=masks.valid,
                         ms_valid=masks.ms_valid,
-                        scratch=kept.scratch.address,
-                        dn_per_unit=kept.dn_per_unit.address,
+                        out=into,
+                        out_bands=list(group.write),
+                        settings=settings,
                         stream=pair.stream,
                     )
-                else:
-                    peak = np.full(count, peak_of(_stated_bits(bits, pair.dtype)))
-                    kept.dn_per_unit.copy_in(peak, pair.stream)
-                cuda.run_plan(
-                    kept,
-                    ms=pair.ms,
-                    pan=pair.pan,
-                    ms_bands=list(group.read),
-                    valid=masks.valid,
-                    ms_valid=masks.ms_valid,
-                    out=into,
-                    out_bands=list(group.write),
-                    settings=settings,
-                    stream=pair.stream,
-                )
-            del kept  # whose memory the next group may need
-            if progress:
-                progress((done + 1) / len(groups))
-        if masks.keep or pair.keep or lent is not None:
-            core.wait(pair.stream)  # before their memory goes
-    finally:
-        core.use(before)
+                del kept  # whose memory the next group may need
+                if progress:
+                    progress((done + 1) / len(groups))
+        finally:
+            if masks.keep or pair.keep or lent is not None:
+                core.wait(pair.stream)  # before their memory goes
     return result
 
 

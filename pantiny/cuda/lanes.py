@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from . import cuda
-from .engine import Sink
-from .system import MIB
+from .. import cuda
+from ..engine import Sink
+from ..system import MIB
 
 SLOTS = 3  # of pinned memory, each way
 SLOT_BYTES = 16 * MIB

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from . import cuda
-from .cuda import DTYPES
-from .errors import BackendError, DtypeError
+from .. import cuda
+from ..errors import BackendError, DtypeError
+from . import DTYPES, using
 
 _DEFAULT_STREAMS = (None, 1, 2)  # of the array interface: none, and the two default ones
 _LEGACY_STREAM = 1  # as DLPack numbers it; 0 is not allowed there
@@ -50,17 +49,6 @@ class View:
     stream: int
     read_only: bool = False
     lent: bool = False
-
-
-@contextmanager
-def using(device: int) -> Iterator[Any]:
-    """The extension, with ``device`` the current one."""
-    core = cuda.module()
-    before = core.use(device)
-    try:
-        yield core
-    finally:
-        core.use(before)
 
 
 class DeviceArray:
@@ -244,6 +232,13 @@ def view(x: Any, name: str, dtypes: Sequence[str] = tuple(DTYPES)) -> View:
             "it there first"
         )
     return found
+
+
+def join(v: View, device: int, stream: int) -> None:
+    """Wait for what makes an array where another stream than this one does."""
+    if v.stream != stream:
+        with using(device) as core:
+            core.wait(v.stream)
 
 
 def _packed(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:
